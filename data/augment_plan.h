@@ -1,0 +1,35 @@
+// Which crop and flip each view of each image gets.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "google/protobuf/repeated_ptr_field.h"
+
+#include "retort/data/augment.pb.h"
+#include "retort/ops/batch_assembly_params.h"
+
+namespace retort::data {
+
+// (steps, seed) -> parameters of (image, view): stateless, the same for any batch size, order, thread or resume point.
+// Step s draws from Philox 4x32-10 with key = seed and counter = (image, view, step tag).
+class AugmentPlan {
+ public:
+  // No steps: every view is the image itself. InvalidArgument where a kind appears twice or out of order.
+  static absl::StatusOr<AugmentPlan> Create(const google::protobuf::RepeatedPtrField<config::AugmentStep>& steps,
+                                            uint64_t seed);
+
+  // Zero pixels that the op must imagine around an image.
+  int32_t pad() const { return pad_; }
+
+  ops::BatchAssemblyParams Draw(int64_t image, int64_t view) const;
+
+ private:
+  AugmentPlan() = default;
+
+  uint64_t seed_ = 0;
+  int32_t pad_ = 0;
+  double flip_probability_ = 0;
+};
+
+}  // namespace retort::data

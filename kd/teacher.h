@@ -1,0 +1,48 @@
+// Where a student's targets come from. Terms cannot tell which.
+#pragma once
+
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "retort/data/batcher.h"
+#include "retort/kd/target_cache.h"
+#include "retort/nn/model.h"
+
+namespace retort::kd {
+
+class Teacher {
+ public:
+  virtual ~Teacher() = default;
+
+  // InvalidArgument if Look could not answer `request`, with what it can and what to do.
+  virtual absl::Status Check(const nn::Request& request) const = 0;
+
+  // Targets of a batch, views folded into the batch: logits [V*B,K]. No gradients.
+  virtual absl::StatusOr<nn::Outputs> Look(const data::Batch& batch, const nn::Request& request) = 0;
+};
+
+// Runs a model in evaluation mode on the batch's own images.
+class LiveTeacher final : public Teacher {
+ public:
+  explicit LiveTeacher(std::unique_ptr<nn::Model> model);
+  absl::Status Check(const nn::Request& request) const override;
+  absl::StatusOr<nn::Outputs> Look(const data::Batch& batch, const nn::Request& request) override;
+
+ private:
+  std::unique_ptr<nn::Model> model_;
+};
+
+// Reads stored targets by the batch's (view, index).
+class CachedTeacher final : public Teacher {
+ public:
+  explicit CachedTeacher(TargetCache cache) : cache_(std::move(cache)) {}
+  absl::Status Check(const nn::Request& request) const override;
+  absl::StatusOr<nn::Outputs> Look(const data::Batch& batch, const nn::Request& request) override;
+
+ private:
+  TargetCache cache_;
+};
+
+}  // namespace retort::kd

@@ -1,0 +1,67 @@
+// The training loop: one loop for teachers, baselines and students.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+#include "retort/data/batcher.h"
+#include "retort/data/dataset.h"
+#include "retort/kd/evaluate.h"
+#include "retort/kd/objective.h"
+#include "retort/kd/teacher.h"
+#include "retort/kd/training.pb.h"
+#include "retort/nn/model.h"
+
+namespace retort::kd {
+
+// What is trained, on what. Pointers are borrowed.
+struct TrainingTask {
+  nn::Model* model = nullptr;
+  const Objective* objective = nullptr;
+  Teacher* teacher = nullptr;  // null if no term needs one
+  const data::Dataset* dataset = nullptr;
+  const data::Batcher* batcher = nullptr;     // draws the views that are trained on
+  std::vector<int64_t> train_index;
+  const data::Batcher* evaluator = nullptr;   // clean images, for validation
+  std::vector<int64_t> validation_index;      // empty: no validation
+  // The view of every image in an epoch: the epoch itself for fresh augmentation, a choice among stored views otherwise.
+  std::function<int64_t(int64_t epoch)> view_of_epoch;
+  config::Training training;
+  uint64_t seed = 0;
+};
+
+// How it is run; never changes the result.
+struct TrainingRun {
+  // Folder for checkpoints and metrics.jsonl; training goes on from the newest valid checkpoint in it.
+  std::string work_dir;
+  double checkpoint_seconds = 30;
+  // Asked between steps; true makes Train write a checkpoint and return Cancelled.
+  std::function<bool()> stop_requested;
+  struct Progress {
+    int64_t epoch, epochs;
+    int64_t images_done, images_total;  // of the whole training; resumed ones count as done
+    double loss;                        // mean of the epoch so far
+  };
+  std::function<void(const Progress&)> on_progress;  // after every step
+};
+
+struct EpochMetrics {
+  int64_t epoch = 0;  // from 1
+  double learning_rate = 0;
+  double loss = 0;             // mean total
+  std::vector<double> parts;   // mean of each term before its weight
+  double accuracy = 0;         // of the training batches as they came, 0..1
+  double validation_loss = 0;  // plain cross-entropy; NaN without validation
+  double validation_accuracy = 0;
+};
+
+// Trains to the end of the last epoch. Every draw (order, view, dropout) is a function of (seed, epoch, step), so a run that was
+// stopped anywhere and resumed ends with the same bits as one that was not. One line an epoch is written to metrics.jsonl.
+// Cancelled if stopped; DataLoss if the loss becomes NaN or infinite, naming epoch and step.
+absl::StatusOr<std::vector<EpochMetrics>> Train(const TrainingTask& task, const TrainingRun& run);
+
+}  // namespace retort::kd

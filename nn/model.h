@@ -1,0 +1,48 @@
+// What every model of the zoo is to the rest of the project.
+//
+// This header costs little to include: the module graph (torch/nn) stays in the families' .cc files.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ATen/core/Tensor.h"
+
+namespace retort::nn {
+
+// What a caller wants beside the logits.
+struct Request {
+  bool embedding = false;
+  // Names from Model::TapNames(), each once.
+  std::vector<std::string> taps;
+};
+
+struct Outputs {
+  at::Tensor logits;                      // [B,K]
+  at::Tensor embedding;                   // [B,D], undefined unless asked for
+  std::map<std::string, at::Tensor> taps;  // exactly those asked for, mostly [B,C,H,W]
+};
+
+using NamedTensor = std::pair<std::string, at::Tensor>;
+
+class Model {
+ public:
+  virtual ~Model() = default;
+
+  // images: f32 [B,C,H,W], normalised. Computes only what is asked for.
+  virtual Outputs Forward(const at::Tensor& images, const Request& request) = 0;
+
+  // Inner tensors that can be asked for, from input to output.
+  virtual std::vector<std::string> TapNames() const = 0;
+
+  // Trained tensors and other state (running statistics), under their state_dict names. They share the model's storage.
+  virtual std::vector<NamedTensor> Parameters() const = 0;
+  virtual std::vector<NamedTensor> Buffers() const = 0;
+
+  // Training mode turns on dropout and batch statistics. A new model is in training mode.
+  virtual void SetTraining(bool training) = 0;
+};
+
+}  // namespace retort::nn
