@@ -47,7 +47,7 @@ absl::Status UnknownArgument(const std::string& argument, const std::string& nam
   std::vector<std::string> names;
   for (const Flag& flag : Flags()) names.push_back(absl::StrCat("--", flag.name));
   return absl::InvalidArgumentError(absl::StrCat("unknown argument \"", argument, "\"; ",
-                                                 PermittedAndNearest(absl::StrCat("--", name), names),
+                                                 Permitted(absl::StrCat("--", name), names),
                                                  "; --help says what they do"));
 }
 

@@ -46,12 +46,11 @@ absl::StatusOr<StageOutput> RunCacheLogits(const StageContext& context) {
       config.precision() == config::CacheLogits::FP16 ? kd::TargetPrecision::kFp16 : kd::TargetPrecision::kFp32);
   Progress progress(context.stage->name(), views.count() * dataset.size, "images",
                     context.pipeline->deployment().progress_seconds());
-  constexpr int64_t kBatch = 500;
   int64_t correct = 0;
   for (int64_t view = 0; view < views.count(); ++view) {
-    for (int64_t first = 0; first < dataset.size; first += kBatch) {
+    for (int64_t first = 0; first < dataset.size; first += kEvaluationBatch) {
       if (context.stop_requested()) return absl::CancelledError("stopped");
-      std::vector<int64_t> index(static_cast<size_t>(std::min(kBatch, dataset.size - first)));
+      std::vector<int64_t> index(static_cast<size_t>(std::min(kEvaluationBatch, dataset.size - first)));
       std::iota(index.begin(), index.end(), first);
       RETORT_ASSIGN_OR_RETURN(const data::Batch batch, batcher.Assemble(index, {view}));
       RETORT_ASSIGN_OR_RETURN(const nn::Outputs outputs, teacher.Look(batch, request));

@@ -24,7 +24,8 @@ absl::StatusOr<StageOutput> RunEvaluate(const StageContext& context) {
   RETORT_RETURN_IF_ERROR(CheckFits(trained, dataset));
   RETORT_ASSIGN_OR_RETURN(const data::Batcher batcher, MakePlainBatcher(context, &dataset, trained.normalization));
   RETORT_ASSIGN_OR_RETURN(const kd::Evaluation evaluation,
-                          kd::Evaluate(*trained.model, batcher, EveryIndex(dataset), trained.shape.classes));
+                          kd::Evaluate(*trained.model, batcher, EveryIndex(dataset), trained.shape.classes,
+                                       kEvaluationBatch));
   RETORT_RETURN_IF_ERROR(
       WriteEvaluation(absl::StrCat(context.work_dir, "/evaluation.json"), evaluation, dataset.class_names));
   StageOutput output;

@@ -14,6 +14,9 @@
 
 namespace retort::pipelines {
 
+// Images a batch where nothing is trained.
+inline constexpr int64_t kEvaluationBatch = 500;
+
 // The data set of the input "data".
 absl::StatusOr<data::DatasetSplits> OpenInputDataset(const StageContext& context);
 

@@ -1,5 +1,7 @@
 #include "retort/pipelines/stages/training_stage.h"
 
+#include <algorithm>
+#include <iostream>
 #include <memory>
 #include <utility>
 
@@ -68,14 +70,17 @@ absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const Train
   run.identity = context.key;
   run.checkpoint_seconds = deployment.checkpoint_seconds();
   run.stop_requested = context.stop_requested;
-  run.on_progress = [&progress](const kd::TrainingRun::Progress& now) {
+  double seconds = 0;
+  run.on_progress = [&progress, &seconds](const kd::TrainingRun::Progress& now) {
+    seconds = now.seconds;
     progress.Update(now.images_done, absl::StrFormat("epoch %d/%d  loss %.4f", now.epoch, now.epochs, now.loss));
   };
-  RETORT_ASSIGN_OR_RETURN(const kd::TrainingResult result, kd::Train(task, run));
+  run.on_warning = [](const std::string& warning) { std::cerr << "warning: " << warning << "\n"; };
+  RETORT_RETURN_IF_ERROR(kd::Train(task, run).status());
   progress.Finish("");
 
   RETORT_ASSIGN_OR_RETURN(const kd::Evaluation evaluation,
-                          kd::Evaluate(*model, tester, EveryIndex(setup.splits.test), shape.classes));
+                          kd::Evaluate(*model, tester, EveryIndex(setup.splits.test), shape.classes, kEvaluationBatch));
   RETORT_RETURN_IF_ERROR(SaveTrainedModel(context.work_dir, *model, *setup.model, dataset, normalization));
   RETORT_RETURN_IF_ERROR(WriteEvaluation(absl::StrCat(context.work_dir, "/evaluation.json"), evaluation,
                                          setup.splits.test.class_names));
@@ -84,7 +89,7 @@ absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const Train
   output.metrics = {{"accuracy", evaluation.accuracy},
                     {"loss", evaluation.loss},
                     {"parameters", static_cast<double>(nn::CountParameters(*model))}};
-  output.seconds = result.earlier_seconds + absl::ToDoubleSeconds(absl::Now() - start);
+  output.seconds = std::max(seconds, absl::ToDoubleSeconds(absl::Now() - start));
   return output;
 }
 
