@@ -1,0 +1,335 @@
+#include "retort/pipelines/validate.h"
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "absl/algorithm/container.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/types/optional.h"
+#include "retort/data/field_options.pb.h"
+#include "retort/pipelines/did_you_mean.h"
+#include "retort/pipelines/schema_rules.h"
+
+namespace retort::pipelines {
+namespace {
+
+using ::google::protobuf::FieldDescriptor;
+using ::google::protobuf::OneofDescriptor;
+using ::google::protobuf::Reflection;
+
+bool IsWord(absl::string_view name, absl::string_view also) {
+  return absl::c_all_of(name, [&](char c) { return absl::ascii_isalnum(c) || also.find(c) != also.npos; });
+}
+
+// The field of Stage's oneof that says what kind `stage` is of; null where it says none.
+const FieldDescriptor* Kind(const config::Stage& stage) {
+  return stage.GetReflection()->GetOneofFieldDescriptor(stage, config::Stage::descriptor()->FindOneofByName("kind"));
+}
+
+// The name of the term's kind; empty where it has none.
+std::string TermName(const config::Term& term) {
+  const FieldDescriptor* field =
+      term.GetReflection()->GetOneofFieldDescriptor(term, config::Term::descriptor()->FindOneofByName("term"));
+  return field == nullptr ? "" : field->name();
+}
+
+bool NeedsTeacher(const config::Term& term) {
+  switch (term.term_case()) {
+    case config::Term::kDistill:
+    case config::Term::kCosineEmbedding:
+    case config::Term::kAttention:
+      return true;
+    case config::Term::kCrossEntropy:
+    case config::Term::TERM_NOT_SET:
+      return false;
+  }
+  return false;
+}
+
+class Validator {
+ public:
+  Validator(const config::Pipeline& pipeline, const Said& said, std::vector<Fault>* faults)
+      : pipeline_(pipeline), root_(pipeline, said, faults) {}
+
+  void Run() {
+    CheckSchemaRules(root_);
+    if (!IsWord(pipeline_.name(), "_-"))
+      root_.Field("name").Complain("has other characters than letters, digits, - and _");
+    CheckNames();
+    for (int i = 0; i < pipeline_.stage_size(); ++i) {
+      const FieldDescriptor* kind = Kind(pipeline_.stage(i));
+      if (kind == nullptr) continue;
+      const Cursor cursor = root_.Field("stage", i).Field(kind);
+      CheckReferences(i, cursor);
+      CheckStage(pipeline_.stage(i), cursor);
+    }
+  }
+
+ private:
+  void CheckNames() {
+    for (int i = 0; i < pipeline_.stage_size(); ++i) {
+      const std::string& name = pipeline_.stage(i).name();
+      if (name.empty()) continue;
+      const Cursor cursor = root_.Field("stage", i).Field("name");
+      if (!IsWord(name, "_"))
+        cursor.Complain(absl::StrCat("\"", absl::CEscape(name), "\" has other characters than letters, digits and _"));
+      if (config::Pipeline::descriptor()->FindFieldByName(name) != nullptr) {
+        cursor.Complain(absl::StrCat("\"", name, "\" is a field of the pipeline; choose another name"));
+      }
+      if (!stages_.emplace(name, i).second) {
+        cursor.Complain(absl::StrCat("\"", name, "\" is the name of an earlier stage too; each stage needs its own"));
+      }
+    }
+  }
+
+  // References stand in fields of the stage's own message, not deeper.
+  void CheckReferences(int stage, const Cursor& cursor) {
+    const google::protobuf::Message& message = cursor.message();
+    const Reflection* reflection = message.GetReflection();
+    for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
+      const FieldDescriptor* field = message.GetDescriptor()->field(i);
+      if (field->options().ExtensionSize(config::refers_to) == 0) continue;
+      if (field->is_repeated()) {
+        for (int j = 0; j < reflection->FieldSize(message, field); ++j) {
+          CheckReference(stage, reflection->GetRepeatedString(message, field, j), cursor.Field(field, j), *field);
+        }
+      } else if (reflection->HasField(message, field)) {
+        CheckReference(stage, reflection->GetString(message, field), cursor.Field(field), *field);
+      }
+    }
+  }
+
+  void CheckReference(int stage, const std::string& name, const Cursor& cursor, const FieldDescriptor& field) {
+    std::set<std::string> kinds;
+    for (int i = 0; i < field.options().ExtensionSize(config::refers_to); ++i) {
+      kinds.insert(field.options().GetExtension(config::refers_to, i));
+    }
+    std::vector<std::string> permitted;
+    for (int i = 0; i < stage; ++i) {
+      const FieldDescriptor* kind = Kind(pipeline_.stage(i));
+      if (kind != nullptr && kinds.count(kind->name()) > 0) permitted.push_back(pipeline_.stage(i).name());
+    }
+    const std::string wanted = absl::StrCat("an earlier stage of kind ", absl::StrJoin(kinds, " or "));
+    const auto found = stages_.find(name);
+    if (name.empty()) {
+      if (!field.options().GetExtension(config::needed)) cursor.Complain(absl::StrCat("needs the name of ", wanted));
+    } else if (found == stages_.end()) {
+      cursor.Complain(absl::StrCat("no stage \"", name, "\"; needs ", wanted, "; ", Permitted(name, permitted)));
+    } else if (found->second == stage) {
+      cursor.Complain(absl::StrCat("names its own stage; needs ", wanted, "; ", Permitted(name, permitted)));
+    } else if (const FieldDescriptor* kind = Kind(pipeline_.stage(found->second)); kind == nullptr) {
+      return;  // that stage has its own fault
+    } else if (kinds.count(kind->name()) == 0) {
+      cursor.Complain(absl::StrCat("stage \"", name, "\" is of kind ", kind->name(), "; needs ", wanted, "; ",
+                                   Permitted(name, permitted)));
+    } else if (found->second > stage) {
+      cursor.Complain(absl::StrCat("stage \"", name, "\" comes later in the file; move it before this stage"));
+    }
+  }
+
+  void CheckStage(const config::Stage& stage, const Cursor& cursor) {
+    switch (stage.kind_case()) {
+      case config::Stage::kFinetune:
+        return CheckFinetune(stage.finetune(), cursor);
+      case config::Stage::kAugment:
+        return CheckSteps(stage.augment().step(), cursor, "step");
+      case config::Stage::kCacheLogits:
+        if (stage.cache_logits().has_normalize()) {
+          CheckNormalization(stage.cache_logits().normalize(), cursor.Field("normalize"));
+        }
+        return CheckClasses(
+            stage.cache_logits().teacher(),
+            stage.cache_logits().has_views() ? stage.cache_logits().views() : stage.cache_logits().data(),
+            cursor.Field("teacher"));
+      case config::Stage::kDistill:
+        return CheckDistill(stage.distill(), cursor);
+      case config::Stage::kEvaluate:
+        return CheckClasses(stage.evaluate().model(), stage.evaluate().data(), cursor.Field("model"));
+      case config::Stage::kIngest:
+      case config::Stage::kReport:
+      case config::Stage::KIND_NOT_SET:
+        return;
+    }
+  }
+
+  void CheckFinetune(const config::Finetune& finetune, const Cursor& cursor) {
+    if (finetune.has_train()) CheckTraining(finetune.train(), cursor.Field("train"));
+    if (!finetune.has_objective()) return;
+    CheckObjective(finetune.objective(), cursor.Field("objective"));
+    for (int i = 0; i < finetune.objective().term_size(); ++i) {
+      const config::Term& term = finetune.objective().term(i);
+      if (!NeedsTeacher(term)) continue;
+      cursor.Field("objective")
+          .Field("term", i)
+          .Complain(absl::StrCat("\"", TermName(term),
+                                 "\" needs a teacher, and a finetune stage has none; use a distill stage"));
+    }
+  }
+
+  void CheckDistill(const config::Distill& distill, const Cursor& cursor) {
+    if (distill.has_train()) CheckTraining(distill.train(), cursor.Field("train"));
+    if (distill.has_targets()) {
+      if (distill.has_teacher()) {
+        cursor.Field("teacher").Complain(
+            "\"targets\" already say what the teacher said; leave \"teacher\" out, or use \"data\"");
+      }
+      if (distill.train().augment_size() > 0) {
+        cursor.Field("train")
+            .Field("augment", 0)
+            .Complain("\"targets\" belong to the views of their own augment stage; put the steps there");
+      }
+    } else if (distill.has_view_use()) {
+      cursor.Field("view_use").Complain("has no use without \"targets\"");
+    }
+    if (distill.has_teacher() && distill.has_data())
+      CheckClasses(distill.teacher(), distill.data(), cursor.Field("teacher"));
+    if (!distill.has_objective()) return;
+    CheckObjective(distill.objective(), cursor.Field("objective"));
+    bool used = false;
+    for (int i = 0; i < distill.objective().term_size(); ++i) {
+      const config::Term& term = distill.objective().term(i);
+      used = used || NeedsTeacher(term) || term.term_case() == config::Term::TERM_NOT_SET;
+      if (NeedsTeacher(term)) CheckTeacherTerm(distill, term, cursor.Field("objective").Field("term", i));
+    }
+    if (distill.has_teacher() && !distill.has_targets() && !used) {
+      cursor.Field("teacher").Complain(
+          "no term of the objective uses it; add one, such as distill { }, or leave it out");
+    }
+  }
+
+  void CheckTeacherTerm(const config::Distill& distill, const config::Term& term, const Cursor& cursor) {
+    const std::string name = TermName(term);
+    if (distill.has_data() && !distill.has_teacher()) {
+      cursor.Complain(absl::StrCat(
+          "\"", name, "\" needs a teacher; set \"teacher\" beside \"data\", or \"targets\" instead of it"));
+    }
+    if (!distill.has_targets()) return;
+    if (term.has_attention()) {
+      cursor.Complain(
+          "\"attention\" needs the teacher's feature maps, which \"targets\" do not hold; use \"data\" and "
+          "\"teacher\"");
+    }
+    const auto targets = stages_.find(distill.targets());
+    if (term.has_cosine_embedding() && targets != stages_.end()) {
+      const config::Stage& stage = pipeline_.stage(targets->second);
+      if (stage.has_cache_logits() && !stage.cache_logits().embedding()) {
+        cursor.Complain(absl::StrCat("\"cosine_embedding\" needs embeddings, which stage \"", stage.name(),
+                                     "\" does not store; set embedding: true there"));
+      }
+    }
+  }
+
+  void CheckObjective(const config::Objective& objective, const Cursor& cursor) {
+    const bool weightless =
+        absl::c_all_of(objective.term(), [](const config::Term& term) { return term.weight() == 0; });
+    if (objective.term_size() > 0 && weightless) cursor.Complain("the weight of every term is 0: nothing is trained");
+  }
+
+  void CheckTraining(const config::Training& train, const Cursor& cursor) {
+    CheckSteps(train.augment(), cursor, "augment");
+    if (train.has_normalize()) CheckNormalization(train.normalize(), cursor.Field("normalize"));
+    if (train.schedule().warmup_epochs() > train.epochs()) {
+      cursor.Field("schedule")
+          .Field("warmup_epochs")
+          .Complain(absl::StrCat(train.schedule().warmup_epochs(), " is more than all ", train.epochs(), " epochs"));
+    }
+    const config::Sgd& sgd = train.optimizer().sgd();
+    if (train.optimizer().has_sgd() && sgd.nesterov() && sgd.momentum() == 0) {
+      cursor.Field("optimizer").Field("sgd").Field("nesterov").Complain("needs a momentum above 0");
+    }
+  }
+
+  void CheckNormalization(const config::Normalization& normalize, const Cursor& cursor) {
+    if (normalize.mean_size() != normalize.std_size()) {
+      cursor.Complain(absl::StrCat("mean has ", normalize.mean_size(), " numbers, std ", normalize.std_size(),
+                                   "; both need one a channel"));
+    }
+  }
+
+  // Each kind at most once, in the order of their numbers in AugmentStep.
+  void CheckSteps(const google::protobuf::RepeatedPtrField<config::AugmentStep>& steps, const Cursor& cursor,
+                  absl::string_view field) {
+    const OneofDescriptor* oneof = config::AugmentStep::descriptor()->FindOneofByName("step");
+    int last = 0;
+    std::set<int> seen;
+    for (int i = 0; i < steps.size(); ++i) {
+      const FieldDescriptor* kind = steps[i].GetReflection()->GetOneofFieldDescriptor(steps[i], oneof);
+      if (kind == nullptr) continue;
+      if (!seen.insert(kind->number()).second) {
+        cursor.Field(field, i).Complain(absl::StrCat("\"", kind->name(), "\" occurs twice; permitted: once"));
+      } else if (kind->number() < last) {
+        std::vector<std::string> order;
+        for (int j = 0; j < oneof->field_count(); ++j) order.push_back(oneof->field(j)->name());
+        cursor.Field(field, i).Complain(
+            absl::StrCat("\"", kind->name(), "\" comes too late; the order is ", absl::StrJoin(order, ", ")));
+      } else {
+        last = kind->number();
+      }
+    }
+  }
+
+  // Complains where a model cannot judge images because it was trained on another number of classes.
+  void CheckClasses(const std::string& model, const std::string& data, const Cursor& cursor) {
+    const absl::optional<int> known = Classes(model, pipeline_.stage_size());
+    const absl::optional<int> there = Classes(data, pipeline_.stage_size());
+    if (known.has_value() && there.has_value() && *known != *there) {
+      cursor.Complain(
+          absl::StrCat("stage \"", model, "\" is trained on ", *known, " classes, but \"", data, "\" has ", *there));
+    }
+  }
+
+  // The number of classes of the data behind a stage before number `before`; nothing where a reference is wrong.
+  absl::optional<int> Classes(const std::string& name, int before) {
+    const auto found = stages_.find(name);
+    if (found == stages_.end() || found->second >= before) return absl::nullopt;
+    const config::Stage& stage = pipeline_.stage(found->second);
+    switch (stage.kind_case()) {
+      case config::Stage::kIngest:
+        return IngestClasses(stage.ingest());
+      case config::Stage::kFinetune:
+        return Classes(stage.finetune().data(), found->second);
+      case config::Stage::kAugment:
+        return Classes(stage.augment().data(), found->second);
+      case config::Stage::kCacheLogits:
+        return Classes(stage.cache_logits().has_views() ? stage.cache_logits().views() : stage.cache_logits().data(),
+                       found->second);
+      case config::Stage::kDistill:
+        return Classes(stage.distill().has_targets() ? stage.distill().targets() : stage.distill().data(),
+                       found->second);
+      case config::Stage::kEvaluate:
+      case config::Stage::kReport:
+      case config::Stage::KIND_NOT_SET:
+        break;
+    }
+    return absl::nullopt;
+  }
+
+  static absl::optional<int> IngestClasses(const config::Ingest& ingest) {
+    switch (ingest.source_case()) {
+      case config::Ingest::kCifar10:
+      case config::Ingest::kProcedural:
+        return 10;
+      case config::Ingest::kCifar100:
+        return ingest.cifar100().fine() ? 100 : 20;
+      case config::Ingest::SOURCE_NOT_SET:
+        break;
+    }
+    return absl::nullopt;
+  }
+
+  const config::Pipeline& pipeline_;
+  Cursor root_;
+  std::map<std::string, int> stages_;  // the first of each name
+};
+
+}  // namespace
+
+void Validate(const config::Pipeline& pipeline, const Said& said, std::vector<Fault>* faults) {
+  Validator(pipeline, said, faults).Run();
+}
+
+}  // namespace retort::pipelines
