@@ -73,7 +73,7 @@ absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const Train
   double seconds = 0;
   run.on_progress = [&progress, &seconds](const kd::TrainingRun::Progress& now) {
     seconds = now.seconds;
-    progress.Update(now.images_done, absl::StrFormat("epoch %d/%d  loss %.4f", now.epoch, now.epochs, now.loss));
+    progress.Update(now.images_done, absl::StrFormat("epoch %d/%d  loss %.4f", now.epoch + 1, now.epochs, now.loss));
   };
   run.on_warning = [](const std::string& warning) { std::cerr << "warning: " << warning << "\n"; };
   RETORT_RETURN_IF_ERROR(kd::Train(task, run).status());
