@@ -36,8 +36,10 @@ struct TrainingTask {
 
 // How it is run; never changes the result.
 struct TrainingRun {
-  // Folder for checkpoints and metrics.jsonl; training goes on from the newest valid checkpoint in it.
+  // Folder for checkpoints and metrics.jsonl, this training's own; training goes on from the newest valid checkpoint in it.
   std::string work_dir;
+  // Text of everything that decides the result, such as the artifact's key. A checkpoint of another identity is refused.
+  std::string identity;
   double checkpoint_seconds = 30;
   // Asked between steps; true makes Train write a checkpoint and return Cancelled.
   std::function<bool()> stop_requested;
@@ -45,8 +47,11 @@ struct TrainingRun {
     int64_t epoch, epochs;
     int64_t images_done, images_total;  // of the whole training; resumed ones count as done
     double loss;                        // mean of the epoch so far
+    double seconds;                     // wall time of the whole training, stopped runs included
   };
   std::function<void(const Progress&)> on_progress;  // after every step
+  // Hears of damaged checkpoints that were passed over.
+  std::function<void(const std::string&)> on_warning;
 };
 
 struct EpochMetrics {
@@ -61,7 +66,13 @@ struct EpochMetrics {
 
 // Trains to the end of the last epoch. Every draw (order, view, dropout) is a function of (seed, epoch, step), so a run that was
 // stopped anywhere and resumed ends with the same bits as one that was not. One line an epoch is written to metrics.jsonl.
-// Cancelled if stopped; DataLoss if the loss becomes NaN or infinite, naming epoch and step.
+//
+// metrics.jsonl: {"epoch", "learning_rate", "loss", "parts": {term: mean}, "accuracy", "validation_loss", "validation_accuracy"},
+// the last two only with validation. It holds no times, so it too is the same bytes for the same task.
+//
+// Cancelled if stopped; DataLoss if the loss or a parameter becomes NaN or infinite, naming epoch and step; FailedPrecondition
+// if work_dir holds another training; InvalidArgument if teacher and objective do not fit together. Leaves the model in training
+// mode, and draws from LibTorch's default CPU generator, which it seeds anew for every step.
 absl::StatusOr<std::vector<EpochMetrics>> Train(const TrainingTask& task, const TrainingRun& run);
 
 }  // namespace retort::kd
