@@ -30,17 +30,20 @@ TEST_P(ObjectiveTest, EqualsTheTotalOfAPublishedExperiment) {
   EXPECT_NEAR(loss->total.item<double>(), GetParam().total, 1e-6);
 }
 
-// Totals follow from the published terms: cross-entropy 1.842350 (1.854850 smoothed), T^2 KL 1.150854 at T = 3 and 1.317206
-// at T = 4. Recipes: anguskk109/VIT-DISTILL, CharvakaSynapse/Knowledge-Distillation, Xavaitron/VLM_Distillation.
+// Totals follow from the published terms: cross-entropy 1.842350 (1.854850 smoothed), T^2 KL 1.150854 at T = 3
+// and 1.317206 at T = 4. Recipes: anguskk109/VIT-DISTILL, CharvakaSynapse/Knowledge-Distillation,
+// Xavaitron/VLM_Distillation.
 INSTANTIATE_TEST_SUITE_P(
     Experiments, ObjectiveTest,
     ::testing::Values(
         Case{"multi_view",
-             "term { weight: 0.8 distill { temperature: 4 } } term { weight: 0.2 cross_entropy { label_smoothing: 0.1 } }",
+             "term { weight: 0.8 distill { temperature: 4 } } term { weight: 0.2 cross_entropy { label_smoothing: 0.1 "
+             "} }",
              1.424735},
         Case{"deep_nn_to_light_nn",
              "term { weight: 0.25 distill { temperature: 3 } } term { weight: 0.75 cross_entropy {} }", 1.669476},
-        Case{"residual", "term { weight: 0.3 cross_entropy {} } term { weight: 0.7 distill { temperature: 4 } }", 1.474749},
+        Case{"residual", "term { weight: 0.3 cross_entropy {} } term { weight: 0.7 distill { temperature: 4 } }",
+             1.474749},
         Case{"vision_transformer",
              "term { weight: 0.5 cross_entropy {} } term { weight: 0.5 distill { temperature: 4 } }", 1.579778}),
     [](const auto& info) { return info.param.name; });
@@ -65,8 +68,9 @@ TEST(ObjectivePartsTest, AreUnweightedNamedAndDetached) {
 
 TEST(ObjectiveNeedsTest, AreThoseOfAllTermsTogether) {
   const Objective objective =
-      Objective::Create(Parse("term { attention { pair { student: 'a' teacher: 'x' } } } term { cosine_embedding {} } "
-                              "term { attention { pair { student: 'b' teacher: 'x' } pair { student: 'a' teacher: 'y' } } }"))
+      Objective::Create(
+          Parse("term { attention { pair { student: 'a' teacher: 'x' } } } term { cosine_embedding {} } "
+                "term { attention { pair { student: 'b' teacher: 'x' } pair { student: 'a' teacher: 'y' } } }"))
           .value();
   EXPECT_EQ(objective.names(), (std::vector<std::string>{"attention", "cosine_embedding", "attention_2"}));
   EXPECT_TRUE(objective.needs().teacher);
@@ -86,7 +90,8 @@ TEST(ObjectiveErrorTest, NamesTheTermThatIsEmpty) {
 }
 
 TEST(ObjectiveErrorTest, PassesOnTheFaultOfATerm) {
-  const Objective objective = Objective::Create(Parse("term { cross_entropy {} } term { cosine_embedding {} }")).value();
+  const Objective objective =
+      Objective::Create(Parse("term { cross_entropy {} } term { cosine_embedding {} }")).value();
   EXPECT_EQ(objective.Compute(SingleImage()).status().code(), absl::StatusCode::kInvalidArgument);
 }
 

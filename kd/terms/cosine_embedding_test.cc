@@ -3,8 +3,8 @@
 #include <cmath>
 #include <string>
 
-#include "ATen/ops/ones.h"
 #include "ATen/ops/cosine_embedding_loss.h"
+#include "ATen/ops/ones.h"
 #include "ATen/ops/zeros_like.h"
 #include "gtest/gtest.h"
 
@@ -67,7 +67,8 @@ TEST_P(CosineEmbeddingTest, GradientIsThatOfCentralDifferences) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Widths, CosineEmbeddingTest,
-                         ::testing::Values(Case{"equal", 6, 6}, Case{"wider_teacher", 6, 12}, Case{"wider_student", 9, 3}),
+                         ::testing::Values(Case{"equal", 6, 6}, Case{"wider_teacher", 6, 12},
+                                           Case{"wider_student", 9, 3}),
                          [](const auto& info) { return info.param.name; });
 
 TEST(CosineEmbeddingLossTest, EqualsPyTorchsLossWithTargetOne) {

@@ -50,11 +50,11 @@ TEST_P(DistillKlTest, GradientIsThatOfCentralDifferences) {
 
 INSTANTIATE_TEST_SUITE_P(
     Forms, DistillKlTest,
-    ::testing::Values(
-        Case{"kl_t1", 1, config::DistillKl::KL, 2.14881077887, 0.40844585696, 0.229512},
-        Case{"kl_t2", 2, config::DistillKl::KL, 3.1845337876, 0.531258237024, 0.825385},
-        Case{"kl_t4", 4, config::DistillKl::KL, 3.99083614555, 0.613367842733, 1.317206},
-        Case{"tutorial_t2", 2, config::DistillKl::SOFT_CROSS_ENTROPY, 7.80937356827, 0.531258237024, 4.338510}),
+    ::testing::Values(Case{"kl_t1", 1, config::DistillKl::KL, 2.14881077887, 0.40844585696, 0.229512},
+                      Case{"kl_t2", 2, config::DistillKl::KL, 3.1845337876, 0.531258237024, 0.825385},
+                      Case{"kl_t4", 4, config::DistillKl::KL, 3.99083614555, 0.613367842733, 1.317206},
+                      Case{"tutorial_t2", 2, config::DistillKl::SOFT_CROSS_ENTROPY, 7.80937356827, 0.531258237024,
+                           4.338510}),
     [](const auto& info) { return info.param.name; });
 
 TEST(DistillKlErrorTest, RefusesATeacherOfOtherClasses) {
