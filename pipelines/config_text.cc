@@ -107,7 +107,10 @@ class Reader : private google::protobuf::io::ErrorCollector {
     sound_ = false;
   }
 
-  std::string Got() { return AtEnd() ? "got the end of the text" : absl::StrCat("got \"", Token(), "\""); }
+  std::string Got() {
+    if (AtEnd()) return "got the end of the text";
+    return LookingAt(Tokenizer::TYPE_STRING) ? absl::StrCat("got ", Token()) : absl::StrCat("got \"", Token(), "\"");
+  }
 
   // Fields up to `closer`, or to the end of the text where it is empty.
   void ReadFields(Message* message, Said* said, absl::string_view closer, const Place& open) {

@@ -43,7 +43,10 @@ class Override {
     const Message* message = pipeline_;  // null where the pipeline has no such message yet
     for (absl::string_view part : absl::StrSplit(text, '.')) {
       if (descriptor == nullptr) {
-        Complain(absl::StrCat("has no fields; nothing can follow it, got \".", part, "\""));
+        const FieldDescriptor* last = path_.back().field;
+        Complain(last->message_type() == nullptr
+                     ? absl::StrCat("is a value and has no field \"", part, "\"")
+                     : absl::StrCat("is repeated; say which, such as ", last->name(), "[0]"));
         return false;
       }
       const std::string name(part.substr(0, part.find('[')));
