@@ -266,10 +266,10 @@ TEST(ReportHtml, TakesNamesAsTextOnly) {
   data.runs[0].objective = "\"quoted\" 'and' a&b";
   data.runs[0].replicates[0].key = "\"><img src=x onerror=alert(2)>";
   const Parsed page = Parse(ReportHtml(data));
-  EXPECT_THAT(page.faults, IsEmpty());
+  ASSERT_THAT(page.faults, IsEmpty());
   // Neither more tags nor more scripts than with harmless names.
   EXPECT_EQ(page.tags.size(), Parse(ReportHtml(TwoRuns())).tags.size());
-  EXPECT_EQ(page.scripts.size(), 3);
+  ASSERT_EQ(page.scripts.size(), 3);
   EXPECT_THAT(page.text, HasSubstr("&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;"));
   EXPECT_THAT(page.text, HasSubstr("&quot;quoted&quot; &#39;and&#39; a&amp;b"));
   EXPECT_THAT(page.text, HasSubstr("{{script}}"));
