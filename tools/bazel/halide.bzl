@@ -27,7 +27,9 @@ def halide_op(name, src, params = {}, deps = [], visibility = None, targets = _C
         copts = ["-O1", "-fno-rtti"],
         deps = deps + ["@halide//:generator"],
     )
-    target = ",".join([t + "-no_runtime-c_plus_plus_name_mangling" for t in targets])
+
+    # large_buffers: a resident data set may exceed 2^31 bytes.
+    target = ",".join([t + "-large_buffers-no_runtime-c_plus_plus_name_mangling" for t in targets])
     native.genrule(
         name = name + "_compile",
         outs = [name + ".a", name + ".h"],
