@@ -236,19 +236,18 @@ TEST(TrainerTest, DivergenceNamesThePlaceAndTheParts) {
   TinyTraining tiny(options);
   const absl::Status status = Train(tiny.task, RunIn(NewFolder())).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
-  EXPECT_THAT(status.message(),
-              AllOf(HasSubstr("the loss became nan in epoch 1, step 3 of 5 (cross_entropy = nan, distill = nan)"),
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("the loss became nan in epoch 1, step 2 of 5 (cross_entropy = nan, distill = nan)"),
                     HasSubstr("lower learning_rate")));
 }
 
 TEST(TrainerTest, DivergenceInTheLastStepIsFound) {
   TinyOptions options;
-  options.training = "epochs: 1 batch_size: 100 optimizer { sgd { learning_rate: 100 } }";
+  options.training = "epochs: 1 batch_size: 100 optimizer { sgd { learning_rate: 1e39 } }";
   TinyTraining tiny(options);
-  tiny.model->Parameters()[0].second.data().fill_(1e37);
-  tiny.model->Parameters()[2].second.data().fill_(1e3);
   const absl::Status status = Train(tiny.task, RunIn(NewFolder())).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+  EXPECT_THAT(status.message(), HasSubstr("parameter weight1 is NaN or infinite after epoch 1"));
 }
 
 // A teacher that must not be asked.
