@@ -41,7 +41,10 @@ std::vector<at::Tensor> Moments(const std::vector<NamedTensor>& parameters) {
 class AdamOptimizer final : public Optimizer {
  public:
   AdamOptimizer(const config::Adam& config, std::vector<NamedTensor> parameters)
-      : config_(config), parameters_(std::move(parameters)), first_(Moments(parameters_)), second_(Moments(parameters_)) {
+      : config_(config),
+        parameters_(std::move(parameters)),
+        first_(Moments(parameters_)),
+        second_(Moments(parameters_)) {
     for (size_t i = 0; i < parameters_.size(); ++i) steps_.push_back(at::zeros({}));
   }
 

@@ -80,14 +80,13 @@ absl::StatusOr<std::unique_ptr<Model>> MakeTutorialCnn(const TutorialCnn& archit
   for (const TutorialCnn::Stage& stage : architecture.stages) shrink *= stage.pool ? 2 : 1;
   if (shape.channels < 1 || shape.classes < 1 || shape.height < 1 || shape.width < 1 || shape.height % shrink != 0 ||
       shape.width % shrink != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the model cannot take ", shape.height, "x", shape.width, "x", shape.channels, " images of ",
-                     shape.classes, " classes: height and width must be positive multiples of ", shrink,
-                     ", channels and classes positive"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the model cannot take ", shape.height, "x", shape.width, "x", shape.channels, " images of ", shape.classes,
+        " classes: height and width must be positive multiples of ", shrink, ", channels and classes positive"));
   }
 
-  // Layers are built in the tutorial's order, since each draws its initial weights as it is built. ReLU, pools and dropout
-  // have no parameters: they only take up an index in `features` and `classifier`.
+  // Layers are built in the tutorial's order, since each draws its initial weights as it is built. ReLU, pools and
+  // dropout have no parameters: they only take up an index in `features` and `classifier`.
   auto root = std::make_shared<torch::nn::Module>();
   auto features = root->register_module("features", std::make_shared<torch::nn::Module>());
   auto classifier = root->register_module("classifier", std::make_shared<torch::nn::Module>());
@@ -108,8 +107,8 @@ absl::StatusOr<std::unique_ptr<Model>> MakeTutorialCnn(const TutorialCnn& archit
   torch::nn::Linear output(architecture.hidden, shape.classes);
   classifier->register_module("0", hidden);
   classifier->register_module("3", output);
-  return std::make_unique<TutorialCnnModel>(std::move(root), std::move(convolutions), std::move(hidden), std::move(output),
-                                            architecture.dropout);
+  return std::make_unique<TutorialCnnModel>(std::move(root), std::move(convolutions), std::move(hidden),
+                                            std::move(output), architecture.dropout);
 }
 
 }  // namespace retort::nn

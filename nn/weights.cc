@@ -62,9 +62,9 @@ absl::Status SaveTensors(const std::string& path, absl::Span<const NamedTensor> 
   for (const auto& [name, tensor] : tensors) {
     const std::optional<data::DType> dtype = ToDType(tensor.scalar_type());
     if (!dtype.has_value()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(path, ": tensor \"", name, "\" has type ", c10::toString(tensor.scalar_type()),
-                       ", which the file format cannot hold"));
+      return absl::InvalidArgumentError(absl::StrCat(path, ": tensor \"", name, "\" has type ",
+                                                     c10::toString(tensor.scalar_type()),
+                                                     ", which the file format cannot hold"));
     }
     row_major.push_back(tensor.detach().cpu().contiguous());
     const at::Tensor& source = row_major.back();
@@ -98,8 +98,8 @@ absl::Status LoadTensors(const data::SafetensorsFile& file, absl::Span<const Nam
   }
   for (const auto& [name, view] : stored) faults.push_back(absl::StrCat("unexpected \"", name, "\""));
   if (!faults.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(file.path(), " does not hold these tensors: ",
-                                                   absl::StrJoin(faults, "; "),
+    return absl::InvalidArgumentError(absl::StrCat(file.path(),
+                                                   " does not hold these tensors: ", absl::StrJoin(faults, "; "),
                                                    ". Was it written for another model or configuration?"));
   }
 
@@ -113,7 +113,8 @@ absl::Status LoadTensors(const data::SafetensorsFile& file, absl::Span<const Nam
   return absl::OkStatus();
 }
 
-absl::Status SaveModel(const std::string& path, const Model& model, const std::map<std::string, std::string>& metadata) {
+absl::Status SaveModel(const std::string& path, const Model& model,
+                       const std::map<std::string, std::string>& metadata) {
   return SaveTensors(path, StateOf(model), metadata);
 }
 

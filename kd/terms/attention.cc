@@ -75,9 +75,10 @@ class Attention final : public Term {
                                          const at::Tensor& teacher) const {
     if (!student.defined() || !teacher.defined() || student.dim() != 4 || teacher.dim() != 4 ||
         student.size(0) != teacher.size(0) || !(Covers(student, teacher) || Covers(teacher, student))) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "attention: student tap \"", pair.student(), "\" ", ShapeText(student), " and teacher tap \"", pair.teacher(),
-          "\" ", ShapeText(teacher), " must be [B,C,H,W] with the same B, one at least as high and as wide as the other"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("attention: student tap \"", pair.student(), "\" ", ShapeText(student), " and teacher tap \"",
+                       pair.teacher(), "\" ", ShapeText(teacher),
+                       " must be [B,C,H,W] with the same B, one at least as high and as wide as the other"));
     }
     const int64_t height = std::min(student.size(2), teacher.size(2));
     const int64_t width = std::min(student.size(3), teacher.size(3));

@@ -51,6 +51,8 @@ class CosineEmbedding final : public Term {
 
 }  // namespace
 
-std::unique_ptr<Term> MakeCosineEmbedding(const config::CosineEmbedding&) { return std::make_unique<CosineEmbedding>(); }
+std::unique_ptr<Term> MakeCosineEmbedding(const config::CosineEmbedding&) {
+  return std::make_unique<CosineEmbedding>();
+}
 
 }  // namespace retort::kd

@@ -8,7 +8,8 @@
 
 namespace retort::kd {
 
-// loss = mean_b [ -(1 - s) log p_b[label_b] - (s / K) sum_c log p_b[c] ], p = softmax(student logits), s = label_smoothing.
+// loss = mean_b [ -(1 - s) log p_b[label_b] - (s / K) sum_c log p_b[c] ], p = softmax(student logits), s =
+// label_smoothing.
 //
 // Reads student.logits [B,K] and labels i64 [B], each in [0,K). InvalidArgument if B differs.
 std::unique_ptr<Term> MakeCrossEntropy(const config::CrossEntropy& config);
