@@ -1,4 +1,5 @@
-// What a target cache is worth: images a second of the PyTorch tutorial's distillation (DeepNN to LightNN, 0.75 cross-entropy
+// What a target cache is worth: images a second of the PyTorch tutorial's distillation (DeepNN to LightNN, 0.75
+// cross-entropy
 // + 0.25 soft cross-entropy at T = 2, Adam, batches of 128 images of 32x32x3) with targets read from a cache and with a
 // teacher that runs, in turns in one process. Then where the time of a step with a cache goes.
 //
@@ -36,7 +37,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kBatch = 128, kClasses = 10, kSide = 32, kChannels = 3;
 
-double Seconds(Clock::time_point from, Clock::time_point to) { return std::chrono::duration<double>(to - from).count(); }
+double Seconds(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
 
 template <typename T>
 T Must(absl::StatusOr<T> value) {
@@ -66,7 +69,8 @@ data::Dataset RandomDataset(int64_t size) {
 }
 
 std::unique_ptr<nn::Model> Build(const char* family) {
-  return Must(nn::BuildModel(Parse<config::Model>(family), {kChannels, kSide, kSide, kClasses}, 1, /*channels_last=*/true));
+  return Must(
+      nn::BuildModel(Parse<config::Model>(family), {kChannels, kSide, kSide, kClasses}, 1, /*channels_last=*/true));
 }
 
 // Images a second of the trainer, from the end of the first step on.
@@ -120,9 +124,11 @@ void PrintProfile(const TrainingTask& task, Teacher& teacher, int64_t rounds) {
 int Main(int64_t threads, int64_t steps, int64_t rounds) {
   nn::ConfigureRuntime(static_cast<int>(threads));
   const data::Dataset dataset = RandomDataset((steps + 1) * kBatch);
-  const auto training = Parse<config::Training>("epochs: 1 batch_size: 128 optimizer { adam {} } augment { crop {} } augment { flip {} }");
-  const auto objective = Must(Objective::Create(Parse<config::Objective>(
-      "term { weight: 0.75 cross_entropy {} } term { weight: 0.25 distill { temperature: 2 form: SOFT_CROSS_ENTROPY } }")));
+  const auto training = Parse<config::Training>(
+      "epochs: 1 batch_size: 128 optimizer { adam {} } augment { crop {} } augment { flip {} }");
+  const auto objective =
+      Must(Objective::Create(Parse<config::Objective>("term { weight: 0.75 cross_entropy {} } term { weight: 0.25 "
+                                                      "distill { temperature: 2 form: SOFT_CROSS_ENTROPY } }")));
   const data::Batcher batcher =
       Must(data::Batcher::Create(&dataset, Must(data::AugmentPlan::Create(training.augment(), 1)),
                                  {{0.5, 0.5, 0.5}, {0.25, 0.25, 0.25}}, data::Batcher::Layout::kChannelsLast));
@@ -159,7 +165,8 @@ int Main(int64_t threads, int64_t steps, int64_t rounds) {
               static_cast<int>(rounds), static_cast<int>(steps));
   for (auto& [name, values] : figures) {
     std::sort(values.begin(), values.end());
-    std::printf("  %-18s %8.1f (%.1f to %.1f)\n", name.c_str(), values[values.size() / 2], values.front(), values.back());
+    std::printf("  %-18s %8.1f (%.1f to %.1f)\n", name.c_str(), values[values.size() / 2], values.front(),
+                values.back());
   }
   PrintProfile(task, cached, 2 * steps);
   std::system(absl::StrCat("rm -r ", folder).c_str());
