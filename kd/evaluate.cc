@@ -37,7 +37,8 @@ absl::StatusOr<Evaluation> Evaluate(nn::Model& model, const data::Batcher& batch
     confusion += at::bincount(batch.labels * classes + logits.argmax(1), {}, classes * classes);
   }
   if (!std::isfinite(result.loss)) {
-    return absl::DataLossError("the model's logits are NaN or infinite: it has diverged; train it with a lower learning_rate");
+    return absl::DataLossError(
+        "the model's logits are NaN or infinite: it has diverged; train it with a lower learning_rate");
   }
   result.loss /= static_cast<double>(result.images);
   const int64_t correct = confusion.view({classes, classes}).trace().item<int64_t>();

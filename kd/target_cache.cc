@@ -43,10 +43,9 @@ absl::StatusOr<at::Tensor> Stored(absl::string_view what, const at::Tensor& valu
                                   const at::Tensor& table, at::ScalarType type) {
   if (!values.defined() || values.dim() != 2 || values.size(0) != batch ||
       (table.defined() && values.size(1) != table.size(2))) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the teacher's ", what, " of ", batch, " images must be [", batch, ",",
-        table.defined() ? absl::StrCat(table.size(2)) : "width", "]; it is ",
-        values.defined() ? Shape(values) : "missing"));
+    return absl::InvalidArgumentError(absl::StrCat("the teacher's ", what, " of ", batch, " images must be [", batch,
+                                                   ",", table.defined() ? absl::StrCat(table.size(2)) : "width",
+                                                   "]; it is ", values.defined() ? Shape(values) : "missing"));
   }
   if (!at::isfinite(values).all().item<bool>()) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -54,7 +53,8 @@ absl::StatusOr<at::Tensor> Stored(absl::string_view what, const at::Tensor& valu
   }
   at::Tensor stored = values.detach().to(type);
   if (!at::isfinite(stored).all().item<bool>()) {
-    return absl::InvalidArgumentError(absl::StrCat("the teacher's ", what, " reaches ", values.abs().max().item<double>(),
+    return absl::InvalidArgumentError(absl::StrCat("the teacher's ", what, " reaches ",
+                                                   values.abs().max().item<double>(),
                                                    ", beyond what FP16 holds (65504); store it as FP32"));
   }
   return stored;
@@ -72,9 +72,9 @@ absl::StatusOr<at::Tensor> MapTable(const data::SafetensorsFile& file, absl::str
   RETORT_ASSIGN_OR_RETURN(const data::TensorView view, file.Find(name));
   const bool half = view.dtype == data::DType::kF16;
   if (view.shape.size() != 3 || !(half || view.dtype == data::DType::kF32)) {
-    return absl::DataLossError(absl::StrFormat("%s: %s must be F32 or F16 [V,N,*]; it is %s [%s]; make the targets anew",
-                                               file.path(), name, data::DTypeName(view.dtype),
-                                               absl::StrJoin(view.shape, ",")));
+    return absl::DataLossError(
+        absl::StrFormat("%s: %s must be F32 or F16 [V,N,*]; it is %s [%s]; make the targets anew", file.path(), name,
+                        data::DTypeName(view.dtype), absl::StrJoin(view.shape, ",")));
   }
   // Never written to: the pages are read-only.
   return at::from_blob(const_cast<uint8_t*>(view.bytes.data()), view.shape, half ? at::kHalf : at::kFloat);
@@ -88,7 +88,8 @@ TargetCacheBuilder::TargetCacheBuilder(int64_t views, int64_t samples, bool embe
 absl::Status TargetCacheBuilder::Put(int64_t view, const at::Tensor& index, const nn::Outputs& outputs) {
   const int64_t views = present_.size(0), samples = present_.size(1);
   if (view < 0 || view >= views) {
-    return absl::OutOfRangeError(absl::StrCat("view ", view, " is outside the target cache, which has 0 to ", views - 1));
+    return absl::OutOfRangeError(
+        absl::StrCat("view ", view, " is outside the target cache, which has 0 to ", views - 1));
   }
   RETORT_RETURN_IF_ERROR(CheckPositions("image", index, samples));
   at::Tensor present = present_.select(0, view).clone();
@@ -119,8 +120,8 @@ absl::Status TargetCacheBuilder::Write(const std::string& path) const {
   const bool* const missing = std::find(begin, begin + present_.numel(), false);
   if (missing != begin + present_.numel()) {
     return absl::FailedPreconditionError(absl::StrCat("the targets of view ", (missing - begin) / samples, ", image ",
-                                                      (missing - begin) % samples, " were never put; nothing is written to ",
-                                                      path));
+                                                      (missing - begin) % samples,
+                                                      " were never put; nothing is written to ", path));
   }
   std::vector<nn::NamedTensor> tensors = {{"logits", logits_}};
   if (embedding_) tensors.emplace_back("embedding", embeddings_);
@@ -137,7 +138,8 @@ absl::StatusOr<TargetCache> TargetCache::Open(const std::string& path) {
     RETORT_ASSIGN_OR_RETURN(cache.embedding_, MapTable(file, "embedding"));
     if (cache.embedding_.sizes().slice(0, 2) != cache.logits_.sizes().slice(0, 2)) {
       return absl::DataLossError(absl::StrCat(path, ": logits ", Shape(cache.logits_), " and embedding ",
-                                              Shape(cache.embedding_), " are of different images; make the targets anew"));
+                                              Shape(cache.embedding_),
+                                              " are of different images; make the targets anew"));
     }
   }
   return cache;

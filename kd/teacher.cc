@@ -34,9 +34,9 @@ absl::StatusOr<nn::Outputs> LiveTeacher::Look(const data::Batch& batch, const nn
 
 absl::Status CachedTeacher::Check(const nn::Request& request) const {
   if (!request.taps.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("a target cache holds no taps, and the objective reads the teacher's ",
-                                                   absl::StrJoin(request.taps, ", "),
-                                                   "; run the teacher itself (teacher: instead of targets:)"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("a target cache holds no taps, and the objective reads the teacher's ",
+                     absl::StrJoin(request.taps, ", "), "; run the teacher itself (teacher: instead of targets:)"));
   }
   if (request.embedding && !cache_.has_embedding()) {
     return absl::InvalidArgumentError(

@@ -13,9 +13,9 @@
 namespace retort::kd {
 namespace {
 
+using ::testing::HasSubstr;
 using testing::TinyModel;
 using testing::TinyTraining;
-using ::testing::HasSubstr;
 
 constexpr int64_t kViews = 4;
 
@@ -58,8 +58,10 @@ TEST(LiveTeacherTest, FoldsViewsIntoTheBatch) {
   const auto both = teacher.Look(*tiny.batcher->Assemble({3, 1, 4}, {5, 0}), {});
   ASSERT_TRUE(both.ok());
   ASSERT_EQ(both->logits.size(0), 6);
-  EXPECT_TRUE(at::equal(both->logits.slice(0, 0, 3), teacher.Look(*tiny.batcher->Assemble({3, 1, 4}, {5}), {})->logits));
-  EXPECT_TRUE(at::equal(both->logits.slice(0, 3, 6), teacher.Look(*tiny.batcher->Assemble({3, 1, 4}, {0}), {})->logits));
+  EXPECT_TRUE(
+      at::equal(both->logits.slice(0, 0, 3), teacher.Look(*tiny.batcher->Assemble({3, 1, 4}, {5}), {})->logits));
+  EXPECT_TRUE(
+      at::equal(both->logits.slice(0, 3, 6), teacher.Look(*tiny.batcher->Assemble({3, 1, 4}, {0}), {})->logits));
 }
 
 TEST(LiveTeacherTest, NamesTheTapsItHas) {

@@ -38,7 +38,8 @@ struct State {
   int64_t epoch = 0;  // complete ones
   int64_t step = 0;   // done of the epoch under way
   double seconds = 0;
-  // [epochs, columns] measures of every epoch: means of complete ones, sums over the images so far of the one under way.
+  // [epochs, columns] measures of every epoch: means of complete ones, sums over the images so far of the one under
+  // way.
   int64_t columns;
   std::vector<double> rows;
 
@@ -116,8 +117,8 @@ double BaseLearningRate(const config::Optimizer& optimizer) {
   return kNaN;
 }
 
-// Makes dropout a function of its arguments. LibTorch's generator keeps 32 bits of a seed, so all of them are mixed into
-// those (the finaliser of Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
+// Makes dropout a function of its arguments. LibTorch's generator keeps 32 bits of a seed, so all of them are mixed
+// into those (the finaliser of Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
 void SeedDropout(uint64_t seed, int64_t epoch, int64_t step) {
   uint64_t hash = 0;
   for (const uint64_t word : {seed, static_cast<uint64_t>(epoch), static_cast<uint64_t>(step)}) {
@@ -164,7 +165,8 @@ constexpr char kRemedy[] = "; lower learning_rate, warm up, or look for wrong va
 absl::Status CheckFinite(const std::vector<nn::NamedTensor>& parameters, int64_t epoch) {
   for (const auto& [name, parameter] : parameters) {
     if (!at::isfinite(parameter).all().item<bool>()) {
-      return absl::DataLossError(absl::StrCat("parameter ", name, " is NaN or infinite after epoch ", epoch + 1, kRemedy));
+      return absl::DataLossError(
+          absl::StrCat("parameter ", name, " is NaN or infinite after epoch ", epoch + 1, kRemedy));
     }
   }
   return absl::OkStatus();
@@ -218,8 +220,8 @@ class Trainer {
     while (state_.step < steps_) {
       if (run_.stop_requested && run_.stop_requested()) {
         RETORT_RETURN_IF_ERROR(Save());
-        return absl::CancelledError(
-            absl::StrCat("training stopped on request in ", Place(), "; run the same command again to go on from there"));
+        return absl::CancelledError(absl::StrCat("training stopped on request in ", Place(),
+                                                 "; run the same command again to go on from there"));
       }
       const auto index = absl::MakeConstSpan(order).subspan(state_.step * batch_size_, batch_size_);
       SeedDropout(task_.seed, state_.epoch, state_.step);

@@ -22,7 +22,7 @@ using Clock = std::chrono::steady_clock;
 
 // Written by the child, read by the parent.
 struct Shared {
-  int64_t steps;        // done in the child's life
+  int64_t steps;         // done in the child's life
   int64_t resumed_from;  // images done before its first step
 };
 
@@ -49,7 +49,8 @@ Shared* MakeShared() {
 class TrainerKillTest : public ::testing::Test {
  protected:
   // The parent must not compute with LibTorch: its threads do not survive a fork.
-  pid_t Start(const std::string& folder, const std::function<void()>& after_step = [] {}) {
+  pid_t Start(
+      const std::string& folder, const std::function<void()>& after_step = [] {}) {
     *shared_ = {};
     const pid_t child = fork();
     if (child == 0) Child(folder, shared_, after_step);

@@ -24,14 +24,14 @@
 namespace retort::kd {
 namespace {
 
-using testing::NewFolder;
-using testing::TinyModel;
-using testing::TinyOptions;
-using testing::TinyTraining;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing::NewFolder;
 using ::testing::SizeIs;
+using testing::TinyModel;
+using testing::TinyOptions;
+using testing::TinyTraining;
 
 // All that a training leaves behind.
 struct Outcome {
@@ -224,7 +224,8 @@ TEST(TrainerTest, DropoutIsAFunctionOfSeedEpochAndStep) {
   const double mean = std::accumulate(first.begin(), first.end(), 0.0) / 50;
   EXPECT_NEAR(mean, 0.3 * 64, 4 * std::sqrt(64 * 0.3 * 0.7 / 50));
   EXPECT_GT(std::set<int64_t>(first.begin(), first.end()).size(), 6);
-  EXPECT_NE(std::vector<int64_t>(first.begin(), first.begin() + 25), std::vector<int64_t>(first.begin() + 25, first.end()));
+  EXPECT_NE(std::vector<int64_t>(first.begin(), first.begin() + 25),
+            std::vector<int64_t>(first.begin() + 25, first.end()));
   ++options.seed;
   EXPECT_NE(first, dropped(options));
 }
@@ -236,25 +237,26 @@ TEST(TrainerTest, DivergenceNamesThePlaceAndTheParts) {
   TinyTraining tiny(options);
   const absl::Status status = Train(tiny.task, RunIn(NewFolder())).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
-  EXPECT_THAT(status.message(),
-              AllOf(HasSubstr("the loss became nan in epoch 1, step 3 of 5 (cross_entropy = nan, distill = nan)"),
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("the loss became nan in epoch 1, step 2 of 5 (cross_entropy = nan, distill = nan)"),
                     HasSubstr("lower learning_rate")));
 }
 
 TEST(TrainerTest, DivergenceInTheLastStepIsFound) {
   TinyOptions options;
-  options.training = "epochs: 1 batch_size: 100 optimizer { sgd { learning_rate: 100 } }";
+  options.training = "epochs: 1 batch_size: 100 optimizer { sgd { learning_rate: 1e39 } }";
   TinyTraining tiny(options);
-  tiny.model->Parameters()[0].second.data().fill_(1e37);
-  tiny.model->Parameters()[2].second.data().fill_(1e3);
   const absl::Status status = Train(tiny.task, RunIn(NewFolder())).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+  EXPECT_THAT(status.message(), HasSubstr("parameter weight1 is NaN or infinite after epoch 1"));
 }
 
 // A teacher that must not be asked.
 class SilentTeacher final : public Teacher {
  public:
-  absl::Status Check(const nn::Request&) const override { return absl::InvalidArgumentError("this teacher knows nothing"); }
+  absl::Status Check(const nn::Request&) const override {
+    return absl::InvalidArgumentError("this teacher knows nothing");
+  }
   absl::StatusOr<nn::Outputs> Look(const data::Batch&, const nn::Request&) override {
     ADD_FAILURE();
     return absl::InternalError("asked");
@@ -438,7 +440,8 @@ INSTANTIATE_TEST_SUITE_P(
                    "schedule { warmup_epochs: 1 cosine {} } augment { crop { pad: 1 } } augment { flip {} }",
                    5},
         ResumeCase{"SgdDistillation", kDistillation,
-                   "epochs: 2 batch_size: 4 optimizer { sgd { learning_rate: 0.1 momentum: 0.9 weight_decay: 1e-3 } }", 0}),
+                   "epochs: 2 batch_size: 4 optimizer { sgd { learning_rate: 0.1 momentum: 0.9 weight_decay: 1e-3 } }",
+                   0}),
     [](const auto& info) { return info.param.name; });
 
 TEST(TrainerTest, AnotherTrainingsFolderIsRefused) {

@@ -36,10 +36,11 @@ at::Tensor Uniform(std::mt19937& random, std::vector<int64_t> shape, double boun
   return tensor;
 }
 
-std::unique_ptr<data::Batcher> MakeBatcher(const data::Dataset& dataset, const config::Training& training, uint64_t seed) {
-  return std::make_unique<data::Batcher>(Must(data::Batcher::Create(&dataset,
-                                                                    Must(data::AugmentPlan::Create(training.augment(), seed)),
-                                                                    {{0.5}, {0.25}}, data::Batcher::Layout::kContiguous)));
+std::unique_ptr<data::Batcher> MakeBatcher(const data::Dataset& dataset, const config::Training& training,
+                                           uint64_t seed) {
+  return std::make_unique<data::Batcher>(
+      Must(data::Batcher::Create(&dataset, Must(data::AugmentPlan::Create(training.augment(), seed)), {{0.5}, {0.25}},
+                                 data::Batcher::Layout::kContiguous)));
 }
 
 // weight [O,I], x [B,I] -> [B,O], each row on its own.

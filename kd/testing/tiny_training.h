@@ -21,8 +21,9 @@ constexpr int64_t kClasses = 3;
 // `size` images of 4x4x1 with noise and one bright row, which is their class.
 data::Dataset TinyDataset(int64_t size, uint32_t seed);
 
-// hidden [B,D] = dropout(relu(W1 x + b1)) - mean, logits [B,3] = W2 hidden + b2. The buffer `mean` follows the hidden values in
-// training, so that a result depends on all steps before it. A row of a result does not depend on the rest of its batch.
+// hidden [B,D] = dropout(relu(W1 x + b1)) - mean, logits [B,3] = W2 hidden + b2. The buffer `mean` follows the hidden
+// values in training, so that a result depends on all steps before it. A row of a result does not depend on the rest of
+// its batch.
 class TinyModel final : public nn::Model {
  public:
   TinyModel(uint32_t seed, double dropout);
