@@ -43,9 +43,9 @@ struct ReportData {
   std::vector<ReportRun> runs;
 };
 
-// For a terminal: a row a run. Accuracy and loss are mean ± standard deviation over seeds (n - 1 in the denominator; left out
-// for one seed); gain is the mean accuracy less that of the first run, in percentage points; seconds are the mean of a seed.
-// A number that is not there (NaN, no replicate) is "–".
+// For a terminal: a row a run. Accuracy and loss are mean ± standard deviation over seeds (n - 1 in the denominator;
+// left out for one seed); gain is the mean accuracy less that of the first run, in percentage points; seconds are the
+// mean of a seed. A number that is not there (NaN, no replicate) is "–".
 std::string ReportTable(const ReportData& data);
 
 // For programs:
@@ -53,12 +53,13 @@ std::string ReportTable(const ReportData& data);
 //    "runs": [{"name", "kind", "model", "objective", "parameters",
 //              "accuracy", "loss", "seconds": {"mean", "std"} each,
 //              "replicates": [{"seed", "accuracy", "loss", "seconds", "key",
-//                              "epochs": {"epoch", "loss", "accuracy", "validation_loss", "validation_accuracy": lists}}]}]}
+//                              "epochs": {"epoch", "loss", "accuracy",
+//                                         "validation_loss", "validation_accuracy": lists}}]}]}
 // Accuracies are 0..1. NaN is null.
 std::string ReportJson(const ReportData& data);
 
-// For a browser: one self-contained page of tables, accuracy bars with error bars, loss and accuracy curves. It follows the
-// reader's light or dark theme, takes all names as text, and loads nothing from a network.
+// For a browser: one self-contained page of tables, accuracy bars with error bars, loss and accuracy curves. It follows
+// the reader's light or dark theme, takes all names as text, and loads nothing from a network.
 std::string ReportHtml(const ReportData& data);
 
 }  // namespace retort::pipelines
