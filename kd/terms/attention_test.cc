@@ -97,7 +97,7 @@ TEST_P(AttentionSizesTest, GradientsAreThoseOfCentralDifferences) {
 INSTANTIATE_TEST_SUITE_P(Sizes, AttentionSizesTest,
                          ::testing::Values(Case{"equal", 8, 8}, Case{"smaller_teacher", 4, 4}, Case{"one_place", 1, 1},
                                            Case{"larger_teacher", 16, 8}),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& test) { return test.param.name; });
 
 TEST(AttentionTest, SumsOverPairsAndAsksForEachTapOnce) {
   config::Attention config = OnePair(config::Attention::MEAN_SQUARE);
