@@ -10,7 +10,7 @@ def repo():
         package = "libbenchmark-dev",
         needs = [
             "/usr/include/benchmark/benchmark.h",
-            "/usr/lib/x86_64-linux-gnu/libbenchmark.a",
+            "/usr/lib/x86_64-linux-gnu/libbenchmark.so",
         ],
         build_file = Label("//tools/third_party/benchmark:benchmark.BUILD"),
     )
