@@ -50,7 +50,7 @@ absl::Status ErrnoStatus(int error_number, absl::string_view operation, absl::st
 }
 
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  const int descriptor = TEMP_FAILURE_RETRY(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return ErrnoStatus(errno, "open", path);
   const absl::Cleanup closer = [descriptor] { close(descriptor); };
   struct stat info;
@@ -80,7 +80,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
 }
 
 absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Open(const std::string& path) {
-  const int descriptor = TEMP_FAILURE_RETRY(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) return ErrnoStatus(errno, "open", path);
   const absl::Cleanup closer = [descriptor] { close(descriptor); };
   struct stat info;
@@ -108,8 +108,7 @@ absl::StatusOr<std::unique_ptr<AtomicFile>> AtomicFile::Create(const std::string
     // The name does not grow with `path`, so a name of the greatest permitted length still works.
     std::string temporary =
         absl::StrCat(Parent(path), "/.retort-", getpid(), "-", absl::Hex(random(), absl::kZeroPad8), ".tmp");
-    const int descriptor =
-        TEMP_FAILURE_RETRY(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    const int descriptor = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor >= 0) return std::unique_ptr<AtomicFile>(new AtomicFile(path, std::move(temporary), descriptor));
     if (errno != EEXIST) return ErrnoStatus(errno, "create a file beside", path);
   }
@@ -163,7 +162,7 @@ absl::Status MakeDirectories(const std::string& path) {
 }
 
 absl::Status SyncDirectory(const std::string& path) {
-  const int descriptor = TEMP_FAILURE_RETRY(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const int descriptor = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) return ErrnoStatus(errno, "open folder", path);
   const absl::Cleanup closer = [descriptor] { close(descriptor); };
   if (fsync(descriptor) != 0) return ErrnoStatus(errno, "flush folder", path);

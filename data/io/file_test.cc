@@ -119,17 +119,18 @@ TEST_F(FileTest, CodesOfErrno) {
     int error_number;
     absl::StatusCode code;
   };
-  for (const Case& c : {Case{ENOENT, absl::StatusCode::kNotFound}, Case{EACCES, absl::StatusCode::kPermissionDenied},
-                        Case{EROFS, absl::StatusCode::kPermissionDenied},
-                        Case{ENOSPC, absl::StatusCode::kResourceExhausted},
-                        Case{EDQUOT, absl::StatusCode::kResourceExhausted}, Case{EIO, absl::StatusCode::kInternal}}) {
+  for (const Case& c :
+       {Case{ENOENT, absl::StatusCode::kNotFound}, Case{EACCES, absl::StatusCode::kPermissionDenied},
+        Case{EROFS, absl::StatusCode::kPermissionDenied}, Case{ENOSPC, absl::StatusCode::kResourceExhausted},
+        Case{EDQUOT, absl::StatusCode::kResourceExhausted}, Case{EIO, absl::StatusCode::kInternal}}) {
     const absl::Status status = ErrnoStatus(c.error_number, "write", "/some/path");
     EXPECT_EQ(status.code(), c.code) << status;
     EXPECT_THAT(std::string(status.message()), HasSubstr("write /some/path: "));
   }
 }
 
-// For every limit on file size, so at every point of the write, the disk is "full": the old file stays, nothing is left.
+// For every limit on file size, so at every point of the write, the disk is "full": the old file stays, nothing is
+// left.
 TEST_F(FileTest, DiskFullKeepsTheOldFile) {
   ASSERT_TRUE(WriteFileAtomically(Path("x"), "old").ok());
   signal(SIGXFSZ, SIG_IGN);

@@ -35,9 +35,9 @@ struct DTypeInfo {
 
 // In the order of the enum.
 constexpr DTypeInfo kDTypes[] = {
-    {DType::kBool, "BOOL", 1}, {DType::kU8, "U8", 1},     {DType::kI8, "I8", 1},   {DType::kU16, "U16", 2},
-    {DType::kI16, "I16", 2},   {DType::kF16, "F16", 2},   {DType::kBF16, "BF16", 2}, {DType::kU32, "U32", 4},
-    {DType::kI32, "I32", 4},   {DType::kF32, "F32", 4},   {DType::kU64, "U64", 8}, {DType::kI64, "I64", 8},
+    {DType::kBool, "BOOL", 1}, {DType::kU8, "U8", 1},   {DType::kI8, "I8", 1},     {DType::kU16, "U16", 2},
+    {DType::kI16, "I16", 2},   {DType::kF16, "F16", 2}, {DType::kBF16, "BF16", 2}, {DType::kU32, "U32", 4},
+    {DType::kI32, "I32", 4},   {DType::kF32, "F32", 4}, {DType::kU64, "U64", 8},   {DType::kI64, "I64", 8},
     {DType::kF64, "F64", 8},
 };
 
@@ -260,16 +260,13 @@ absl::StatusOr<TensorView> SafetensorsFile::Find(absl::string_view name) const {
   for (const TensorView& tensor : tensors_) {
     if (tensor.name == name) return tensor;
   }
-  return absl::NotFoundError(
-      absl::StrCat(path_, " has no tensor \"", name, "\"; it has ",
-                   absl::StrJoin(tensors_, ", ", [](std::string* out, const TensorView& tensor) {
-                     absl::StrAppend(out, tensor.name);
-                   })));
+  return absl::NotFoundError(absl::StrCat(path_, " has no tensor \"", name, "\"; it has ",
+                                          absl::StrJoin(tensors_, ", ", [](std::string* out, const TensorView& tensor) {
+                                            absl::StrAppend(out, tensor.name);
+                                          })));
 }
 
-absl::Status SafetensorsFile::Verify() const {
-  return metadata_.count(kHashKey) == 0 ? absl::OkStatus() : VerifyOwn();
-}
+absl::Status SafetensorsFile::Verify() const { return metadata_.count(kHashKey) == 0 ? absl::OkStatus() : VerifyOwn(); }
 
 absl::Status SafetensorsFile::VerifyOwn() const {
   const auto damaged = [this](const auto&... what) {
@@ -325,8 +322,8 @@ absl::Status WriteSafetensors(const std::string& path, absl::Span<const TensorVi
                      DTypeName(tensor->dtype), " ", ShapeText(tensor->shape));
     }
     const uint64_t end = begin + tensor->bytes.size();
-    absl::StrAppend(&header, ",", Quote(tensor->name), ":{\"dtype\":\"", DTypeName(tensor->dtype), "\",\"shape\":",
-                    ShapeText(tensor->shape), ",\"data_offsets\":[", begin, ",", end, "]}");
+    absl::StrAppend(&header, ",", Quote(tensor->name), ":{\"dtype\":\"", DTypeName(tensor->dtype),
+                    "\",\"shape\":", ShapeText(tensor->shape), ",\"data_offsets\":[", begin, ",", end, "]}");
     begin = end;
   }
   header += "}";

@@ -53,9 +53,9 @@ std::string ReadOrDie(const std::string& path) { return ReadFile(path).value(); 
 
 // huggingface/safetensors, safetensors/src/tensor.rs, test_deserialization: '<' is the header length, 60.
 TEST(SafetensorsTest, ReadsThePublishedLayout) {
-  const std::string bytes =
-      std::string("<\0\0\0\0\0\0\0", 8) + R"({"test":{"dtype":"I32","shape":[2,2],"data_offsets":[0,16]}})" +
-      std::string("\x01\0\0\0\x02\0\0\0\x03\0\0\0\x04\0\0\0", 16);
+  const std::string bytes = std::string("<\0\0\0\0\0\0\0", 8) +
+                            R"({"test":{"dtype":"I32","shape":[2,2],"data_offsets":[0,16]}})" +
+                            std::string("\x01\0\0\0\x02\0\0\0\x03\0\0\0\x04\0\0\0", 16);
   const auto file = OpenBytes(bytes);
   ASSERT_TRUE(file.ok()) << file.status();
   const auto tensor = file->Find("test");
@@ -68,7 +68,8 @@ TEST(SafetensorsTest, ReadsThePublishedLayout) {
   EXPECT_EQ(file->VerifyOwn().code(), absl::StatusCode::kDataLoss);
 }
 
-// The other accepted cases of that file: test_empty_shapes_allowed, test_whitespace_padded_header, test_zero_sized_tensor.
+// The other accepted cases of that file: test_empty_shapes_allowed, test_whitespace_padded_header,
+// test_zero_sized_tensor.
 TEST(SafetensorsTest, ReadsScalarsEmptyTensorsAndPadding) {
   const auto scalar = OpenBytes(Framed(R"({"test":{"dtype":"I32","shape":[],"data_offsets":[0,4]}})", "abcd"));
   ASSERT_TRUE(scalar.ok()) << scalar.status();
@@ -109,7 +110,8 @@ TEST(SafetensorsTest, RoundTripOfEveryType) {
   std::vector<std::string> contents;
   std::vector<TensorView> tensors;
   for (const DType dtype : kAll) {
-    contents.push_back(std::string(static_cast<size_t>(6 * DTypeSize(dtype)), static_cast<char>('a' + contents.size())));
+    contents.push_back(
+        std::string(static_cast<size_t>(6 * DTypeSize(dtype)), static_cast<char>('a' + contents.size())));
   }
   for (size_t i = 0; i < contents.size(); ++i) {
     tensors.push_back({std::string(DTypeName(kAll[i])), kAll[i], {2, 3}, Bytes(contents[i])});
@@ -200,8 +202,8 @@ TEST(SafetensorsTest, HostileFilesAreRefused) {
        "does not fit"},
       {"bytes overflow to 4", one(R"("dtype":"I32","shape":[4611686018427387905],"data_offsets":[0,4])", "abcd"),
        "does not fit"},
-      {"overflow hidden by 0",
-       one(R"("dtype":"I32","shape":[9223372036854775807,2,0],"data_offsets":[0,0])", ""), "does not fit"},
+      {"overflow hidden by 0", one(R"("dtype":"I32","shape":[9223372036854775807,2,0],"data_offsets":[0,0])", ""),
+       "does not fit"},
       {"65 dimensions",
        one("\"dtype\":\"U8\",\"shape\":[1" + absl::StrReplaceAll(std::string(64, '.'), {{".", ",1"}}) +
                "],\"data_offsets\":[0,1]",
@@ -212,21 +214,25 @@ TEST(SafetensorsTest, HostileFilesAreRefused) {
       {"three offsets", one(R"("dtype":"U8","shape":[4],"data_offsets":[0,4,4])", "abcd"), "needs two numbers"},
       {"range runs backwards", one(R"("dtype":"U8","shape":[4],"data_offsets":[0,4])", "abc"), "the data end at 3"},
       {"range ends before it begins",
-       Framed(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[2],"data_offsets":[4,2]}})",
-              "abcd"),
+       Framed(
+           R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[2],"data_offsets":[4,2]}})",
+           "abcd"),
        "ends before it begins"},
       {"gap at the start", one(R"("dtype":"U8","shape":[3],"data_offsets":[1,4])", "abcd"), "end at 0"},
       {"gap",
-       Framed(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}})",
-              "abcd"),
+       Framed(
+           R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}})",
+           "abcd"),
        "end at 1"},
       {"overlap",
-       Framed(R"({"a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},"b":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}})",
-              "abcd"),
+       Framed(
+           R"({"a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},"b":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}})",
+           "abcd"),
        "end at 3"},
       {"same range twice",
-       Framed(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})",
-              "abcd"),
+       Framed(
+           R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})",
+           "abcd"),
        "end at 4"},
       {"trailing data", one(good, "abcd_polyglot"), "the data at 13"},
       {"missing data", one(good, "ab"), "the data end at 2"},
@@ -311,7 +317,8 @@ TEST(SafetensorsTest, EveryFlippedBitIsDetected) {
 
 TEST(SafetensorsTest, EveryOtherLengthIsDetected) {
   const std::string sample = Sample();
-  for (size_t size = 0; size < sample.size(); ++size) ExpectDetected(sample.substr(0, size), absl::StrCat("size ", size));
+  for (size_t size = 0; size < sample.size(); ++size)
+    ExpectDetected(sample.substr(0, size), absl::StrCat("size ", size));
   for (size_t more = 1; more < 20; ++more) {
     ExpectDetected(sample + std::string(more, '\0'), absl::StrCat(more, " more"));
     ExpectDetected(sample + std::string(more, ' '), absl::StrCat(more, " more"));
