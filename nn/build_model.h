@@ -8,19 +8,13 @@
 
 #include "retort/nn/model.h"
 #include "retort/nn/model.pb.h"
+#include "retort/nn/model_shape.h"
 
 namespace retort::nn {
 
-// What a model is built for.
-struct ModelShape {
-  int64_t channels = 3;  // C
-  int64_t height = 32;   // H
-  int64_t width = 32;    // W
-  int64_t classes = 10;  // K
-};
-
-// Initial weights are PyTorch's defaults, drawn in the order PyTorch draws them after torch.manual_seed(seed).
-// `channels_last` lays out filters for channels_last images. InvalidArgument if the shape is too small for the family.
+// Initial weights are PyTorch's defaults, drawn in the order PyTorch draws them after torch.manual_seed(seed): the seed
+// goes to LibTorch's default generator, which dropout goes on to draw from. `channels_last` lays out filters for
+// channels_last images. InvalidArgument if the shape does not fit the family.
 absl::StatusOr<std::unique_ptr<Model>> BuildModel(const config::Model& config, const ModelShape& shape, uint64_t seed,
                                                   bool channels_last);
 

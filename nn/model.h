@@ -20,8 +20,8 @@ struct Request {
 };
 
 struct Outputs {
-  at::Tensor logits;                      // [B,K]
-  at::Tensor embedding;                   // [B,D], undefined unless asked for
+  at::Tensor logits;                       // [B,K]
+  at::Tensor embedding;                    // [B,D], undefined unless asked for
   std::map<std::string, at::Tensor> taps;  // exactly those asked for, mostly [B,C,H,W]
 };
 

@@ -28,7 +28,8 @@ std::unique_ptr<Optimizer> BuildOptimizer(const config::Optimizer& config, std::
 // Drops all gradients; the next backward pass writes them anew.
 void ZeroGrad(const std::vector<NamedTensor>& parameters);
 
-// Factor of `schedule` in `epoch` of `epochs`, both counted from 0: linear warm-up, then the chosen shape over the rest.
+// Factor of `schedule` in `epoch` of `epochs`, both counted from 0: linear warm-up, then the chosen shape over the
+// rest.
 double LearningRateFactor(const config::Schedule& schedule, int64_t epoch, int64_t epochs);
 
 }  // namespace retort::nn

@@ -16,8 +16,9 @@ namespace retort::nn {
 absl::Status SaveTensors(const std::string& path, absl::Span<const NamedTensor> tensors,
                          const std::map<std::string, std::string>& metadata);
 
-// Copies a file into `tensors`, converting bf16, f16, f32 and f64 to each tensor's own type. All missing, unexpected and
-// mis-shaped names are reported together, and then nothing is changed. InvalidArgument; DataLoss for a damaged file.
+// Copies a file into `tensors`, converting bf16, f16, f32 and f64 to each tensor's own type. All missing, unexpected
+// and mis-shaped names are reported together, and then nothing is changed. InvalidArgument; DataLoss for a damaged
+// file.
 absl::Status LoadTensors(const data::SafetensorsFile& file, absl::Span<const NamedTensor> tensors);
 
 // Parameters, then buffers.

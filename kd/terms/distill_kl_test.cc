@@ -1,0 +1,76 @@
+#include "retort/kd/terms/distill_kl.h"
+
+#include <string>
+
+#include "gtest/gtest.h"
+
+#include "retort/kd/terms/fixtures.h"
+#include "retort/testing/gradient_check.h"
+
+namespace retort::kd {
+namespace {
+
+struct Case {
+  std::string name;
+  double temperature;
+  config::DistillKl::Form form;
+  double value;          // published, see fixtures.h
+  double gradient_norm;  // published
+  double single_image;   // published, for SingleImage()
+};
+
+class DistillKlTest : public ::testing::TestWithParam<Case> {
+ protected:
+  std::unique_ptr<Term> Make() const {
+    config::DistillKl config;
+    config.set_temperature(GetParam().temperature);
+    config.set_form(GetParam().form);
+    return MakeDistillKl(config);
+  }
+
+  TermOf OfStudent() const {
+    return [this](const at::Tensor& logits) {
+      Step step;
+      step.student.logits = logits;
+      step.teacher.logits = TeacherLogits();
+      return Make()->Compute(step).value();
+    };
+  }
+};
+
+TEST_P(DistillKlTest, EqualsThePublishedValues) {
+  EXPECT_NEAR(OfStudent()(StudentLogits()).item<double>(), GetParam().value, 1e-10);
+  EXPECT_NEAR(GradientNorm(OfStudent(), StudentLogits()), GetParam().gradient_norm, 1e-11);
+  EXPECT_NEAR(Make()->Compute(SingleImage())->item<double>(), GetParam().single_image, 1e-6);
+}
+
+TEST_P(DistillKlTest, GradientIsThatOfCentralDifferences) {
+  EXPECT_LT(testing::GradientError(OfStudent(), StudentLogits()), 1e-6);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Forms, DistillKlTest,
+    ::testing::Values(Case{"kl_t1", 1, config::DistillKl::KL, 2.14881077887, 0.40844585696, 0.229512},
+                      Case{"kl_t2", 2, config::DistillKl::KL, 3.1845337876, 0.531258237024, 0.825385},
+                      Case{"kl_t4", 4, config::DistillKl::KL, 3.99083614555, 0.613367842733, 1.317206},
+                      Case{"tutorial_t2", 2, config::DistillKl::SOFT_CROSS_ENTROPY, 7.80937356827, 0.531258237024,
+                           4.338510}),
+    [](const auto& test) { return test.param.name; });
+
+TEST(DistillKlErrorTest, RefusesATeacherOfOtherClasses) {
+  Step step = SingleImage();
+  step.teacher.logits = TeacherLogits();
+  const absl::Status status = MakeDistillKl({})->Compute(step).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_NE(status.message().find("[1,4]"), absl::string_view::npos) << status;
+  EXPECT_NE(status.message().find("[4,5]"), absl::string_view::npos) << status;
+}
+
+TEST(DistillKlErrorTest, RefusesAMissingTeacher) {
+  Step step = SingleImage();
+  step.teacher.logits.reset();
+  EXPECT_EQ(MakeDistillKl({})->Compute(step).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace retort::kd

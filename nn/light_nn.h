@@ -1,0 +1,17 @@
+// LightNn: the student of PyTorch's knowledge-distillation tutorial. See nn/tutorial_cnn.h.
+#pragma once
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+
+#include "retort/nn/model.h"
+#include "retort/nn/model.pb.h"
+#include "retort/nn/model_shape.h"
+
+namespace retort::nn {
+
+// Taps conv1, features. At 32x32x3, 10 classes: 267,738 parameters, features [B,16,8,8], embedding [B,1024].
+absl::StatusOr<std::unique_ptr<Model>> MakeLightNn(const config::LightNn& config, const ModelShape& shape);
+
+}  // namespace retort::nn
