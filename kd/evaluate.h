@@ -21,6 +21,7 @@ struct Evaluation {
 };
 
 // Runs the model in evaluation mode (and puts it back into the mode it was found in: training) over view 0 of `index`.
+// InvalidArgument if there are no images or the logits are not [B,classes]; DataLoss if they are not finite.
 absl::StatusOr<Evaluation> Evaluate(nn::Model& model, const data::Batcher& batcher, absl::Span<const int64_t> index,
                                     int64_t classes, int64_t batch_size);
 

@@ -1,8 +1,9 @@
-// A teacher's outputs on disk: one safetensors file, tensors logits [V,N,K] and, if asked for, embedding [V,N,D], in fp32
-// or fp16. Fixed records, so a target's place is a function of (view, index) and the file is mapped, not read.
+// A teacher's outputs on disk: one safetensors file, tensors logits [V,N,K] and, if asked for, embedding [V,N,D], in
+// fp32 or fp16. Fixed records, so a target's place is a function of (view, index) and the file is mapped, not read.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "ATen/core/Tensor.h"
@@ -21,8 +22,9 @@ class TargetCacheBuilder {
  public:
   TargetCacheBuilder(int64_t views, int64_t samples, bool embedding, TargetPrecision precision);
 
-  // outputs.logits [B,K] of images `index` i64 [B] under `view`. InvalidArgument for non-finite values (a diverged teacher),
-  // values beyond fp16's range, or rows outside the cache.
+  // outputs.logits [B,K] (and embedding [B,D]) of images `index` i64 [B] under `view`. InvalidArgument for non-finite
+  // values (a diverged teacher), values beyond fp16's range, other shapes than before, or a row that was put before;
+  // OutOfRange for rows outside the cache. After an error nothing has changed.
   absl::Status Put(int64_t view, const at::Tensor& index, const nn::Outputs& outputs);
 
   // FailedPrecondition names the first (view, index) that was never put.
@@ -30,21 +32,23 @@ class TargetCacheBuilder {
 
  private:
   bool embedding_;
-  at::Tensor logits_;     // [V,N,K], allocated by the first Put
+  at::Tensor logits_;      // [V,N,K], allocated by the first Put
   at::Tensor embeddings_;  // [V,N,D]
-  at::Tensor present_;    // bool [V,N]
+  at::Tensor present_;     // bool [V,N]
   TargetPrecision precision_;
 };
 
 class TargetCache {
  public:
+  // Maps the file and compares it with its SHA-256. DataLoss if it is damaged or no target cache.
   static absl::StatusOr<TargetCache> Open(const std::string& path);
 
   int64_t views() const { return logits_.size(0); }
   int64_t samples() const { return logits_.size(1); }
   bool has_embedding() const { return embedding_.defined(); }
 
-  // f32 targets of every (view[v], index[b]): logits [V*B,K]. OutOfRange for rows outside the cache.
+  // f32 targets of every (view[v], index[b]), i64 vectors: row v * B + b of logits [V*B,K] (and embedding [V*B,D]).
+  // OutOfRange for rows outside the cache; FailedPrecondition for an embedding that it does not hold.
   absl::StatusOr<nn::Outputs> Gather(const at::Tensor& view, const at::Tensor& index, bool embedding) const;
 
  private:

@@ -24,11 +24,12 @@ struct TrainingTask {
   const Objective* objective = nullptr;
   Teacher* teacher = nullptr;  // null if no term needs one
   const data::Dataset* dataset = nullptr;
-  const data::Batcher* batcher = nullptr;     // draws the views that are trained on
+  const data::Batcher* batcher = nullptr;  // draws the views that are trained on
   std::vector<int64_t> train_index;
-  const data::Batcher* evaluator = nullptr;   // clean images, for validation
-  std::vector<int64_t> validation_index;      // empty: no validation
-  // The view of every image in an epoch: the epoch itself for fresh augmentation, a choice among stored views otherwise.
+  const data::Batcher* evaluator = nullptr;  // clean images, for validation
+  std::vector<int64_t> validation_index;     // empty: no validation
+  // The view of every image in an epoch: the epoch itself for fresh augmentation, a choice among stored views
+  // otherwise.
   std::function<int64_t(int64_t epoch)> view_of_epoch;
   config::Training training;
   uint64_t seed = 0;
@@ -36,8 +37,12 @@ struct TrainingTask {
 
 // How it is run; never changes the result.
 struct TrainingRun {
-  // Folder for checkpoints and metrics.jsonl; training goes on from the newest valid checkpoint in it.
+  // Folder for checkpoints and metrics.jsonl, this training's own; training goes on from the newest valid checkpoint in
+  // it.
   std::string work_dir;
+  // Text of everything that decides the result, such as the artifact's key. A checkpoint of another identity is
+  // refused.
+  std::string identity;
   double checkpoint_seconds = 30;
   // Asked between steps; true makes Train write a checkpoint and return Cancelled.
   std::function<bool()> stop_requested;
@@ -45,8 +50,11 @@ struct TrainingRun {
     int64_t epoch, epochs;
     int64_t images_done, images_total;  // of the whole training; resumed ones count as done
     double loss;                        // mean of the epoch so far
+    double seconds;                     // wall time of the whole training, stopped runs included
   };
   std::function<void(const Progress&)> on_progress;  // after every step
+  // Hears of damaged checkpoints that were passed over.
+  std::function<void(const std::string&)> on_warning;
 };
 
 struct EpochMetrics {
@@ -59,9 +67,18 @@ struct EpochMetrics {
   double validation_accuracy = 0;
 };
 
-// Trains to the end of the last epoch. Every draw (order, view, dropout) is a function of (seed, epoch, step), so a run that was
-// stopped anywhere and resumed ends with the same bits as one that was not. One line an epoch is written to metrics.jsonl.
-// Cancelled if stopped; DataLoss if the loss becomes NaN or infinite, naming epoch and step.
+// Trains to the end of the last epoch. Every draw (order, view, dropout) is a function of (seed, epoch, step), so a run
+// that was stopped anywhere and resumed ends with the same bits as one that was not. One line an epoch is written to
+// metrics.jsonl.
+//
+// metrics.jsonl: {"epoch", "learning_rate", "loss", "parts": {term: mean}, "accuracy", "validation_loss",
+// "validation_accuracy"}, the last two only with validation. It holds no times, so it too is the same bytes for the
+// same task.
+//
+// Cancelled if stopped; DataLoss if the loss or a parameter becomes NaN or infinite, naming epoch and step;
+// FailedPrecondition if work_dir holds another training; InvalidArgument if teacher and objective do not fit together.
+// Leaves the model in training mode, and draws from LibTorch's default CPU generator, which it seeds anew for every
+// step.
 absl::StatusOr<std::vector<EpochMetrics>> Train(const TrainingTask& task, const TrainingRun& run);
 
 }  // namespace retort::kd
