@@ -114,10 +114,13 @@ class Reader : private google::protobuf::io::ErrorCollector {
 
   // Fields up to `closer`, or to the end of the text where it is empty.
   void ReadFields(Message* message, Said* said, absl::string_view closer, const Place& open) {
+    const size_t before = faults_->size();
     while (true) {
+      if (AtEnd() && closer.empty()) return;
       if (AtEnd()) {
-        if (!closer.empty()) Break(open, absl::StrCat("this message is never closed with '", closer, "'"));
-        return;
+        // What was read as part of this message was most likely meant for another.
+        if (sound_) faults_->resize(before);
+        return Break(open, absl::StrCat("this message is never closed with '", closer, "'"));
       }
       if (!closer.empty() && TryConsume(closer)) return;
       if (LookingAt(Tokenizer::TYPE_IDENTIFIER)) {

@@ -111,7 +111,8 @@ class Validator {
     std::vector<std::string> permitted;
     for (int i = 0; i < stage; ++i) {
       const FieldDescriptor* kind = Kind(pipeline_.stage(i));
-      if (kind != nullptr && kinds.count(kind->name()) > 0) permitted.push_back(pipeline_.stage(i).name());
+      const bool named = !pipeline_.stage(i).name().empty();
+      if (named && kind != nullptr && kinds.count(kind->name()) > 0) permitted.push_back(pipeline_.stage(i).name());
     }
     const std::string wanted = absl::StrCat("an earlier stage of kind ", absl::StrJoin(kinds, " or "));
     const auto found = stages_.find(name);
@@ -182,7 +183,7 @@ class Validator {
             .Field("augment", 0)
             .Complain("\"targets\" belong to the views of their own augment stage; put the steps there");
       }
-    } else if (distill.has_view_use()) {
+    } else if (distill.has_data() && distill.has_view_use()) {
       cursor.Field("view_use").Complain("has no use without \"targets\"");
     }
     if (distill.has_teacher() && distill.has_data())
