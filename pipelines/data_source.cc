@@ -22,9 +22,10 @@ absl::StatusOr<data::DatasetSplits> ReadSource(const config::Ingest& ingest, con
 absl::StatusOr<std::string> SourceDigest(const config::Ingest& ingest, const std::string& data_dir) {
   switch (ingest.source_case()) {
     case config::Ingest::kCifar10:
-      return data::CifarSourceDigest(data_dir, data::CifarKind::kCifar10);
+      return data::CifarSourceDigest(data_dir, data::Cifar::k10);
     case config::Ingest::kCifar100:
-      return data::CifarSourceDigest(data_dir, data::CifarKind::kCifar100);
+      return data::CifarSourceDigest(data_dir,
+                                     ingest.cifar100().fine() ? data::Cifar::k100Fine : data::Cifar::k100Coarse);
     case config::Ingest::kProcedural:
     case config::Ingest::SOURCE_NOT_SET:
       break;

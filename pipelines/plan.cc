@@ -166,7 +166,7 @@ absl::StatusOr<std::vector<size_t>> Goals(const Plan& plan, config::Stage::KindC
       const std::vector<PlannedStage::Input>& further = plan.stages[input.stage].inputs;
       return plan.stages[input.stage].config->has_evaluate() &&
              std::all_of(further.begin(), further.end(),
-                         [&](const PlannedStage::Input& i) { return reached.count(i.stage) > 0; });
+                         [&](const PlannedStage::Input& from) { return reached.count(from.stage) > 0; });
     };
     if (std::all_of(stage.inputs.begin(), stage.inputs.end(), is_trained)) goals.push_back(i);
   }

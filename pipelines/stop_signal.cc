@@ -1,6 +1,7 @@
 #include "retort/pipelines/stop_signal.h"
 
 #include <csignal>
+#include <initializer_list>
 
 namespace retort::pipelines {
 namespace {
