@@ -88,6 +88,7 @@ absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const Train
   output.files = {"model.safetensors", "model.textproto", "metrics.jsonl", "evaluation.json"};
   output.metrics = {{"accuracy", evaluation.accuracy},
                     {"loss", evaluation.loss},
+                    {"images", static_cast<double>(evaluation.images)},
                     {"parameters", static_cast<double>(nn::CountParameters(*model))}};
   output.seconds = std::max(seconds, absl::ToDoubleSeconds(absl::Now() - start));
   return output;
