@@ -5,8 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
-
 namespace retort::pipelines {
 
 // One epoch of one run, read from metrics.jsonl.
@@ -21,18 +19,18 @@ struct ReportEpoch {
 // One trained model: a replicate of a run.
 struct ReportReplicate {
   uint64_t seed = 0;
-  double accuracy = 0;  // test, 0..1, of the last epoch
-  double loss = 0;      // test, mean cross-entropy
-  double seconds = 0;   // wall time
-  std::string key;      // of its artifact
+  double accuracy = 0;              // test, 0..1, of the last epoch
+  double loss = 0;                  // test, mean cross-entropy
+  double seconds = 0;               // wall time
+  std::string key;                  // of its artifact
   std::vector<ReportEpoch> epochs;  // empty for an evaluate stage
 };
 
 // One row of the table: a stage and its replicates.
 struct ReportRun {
   std::string name;
-  std::string kind;   // "finetune", "distill", "evaluate"
-  std::string model;  // "light_nn"
+  std::string kind;       // "finetune", "distill", "evaluate"
+  std::string model;      // "light_nn"
   std::string objective;  // "0.75 cross_entropy + 0.25 distill"
   int64_t parameters = 0;
   std::vector<ReportReplicate> replicates;
@@ -45,13 +43,23 @@ struct ReportData {
   std::vector<ReportRun> runs;
 };
 
-// Rows of run, model, parameters, test accuracy (mean, +- standard deviation where there are several seeds), loss, seconds.
+// For a terminal: a row a run. Accuracy and loss are mean ± standard deviation over seeds (n - 1 in the denominator;
+// left out for one seed); gain is the mean accuracy less that of the first run, in percentage points; seconds are the
+// mean of a seed. A number that is not there (NaN, no replicate) is "–".
 std::string ReportTable(const ReportData& data);
 
-// "schema_version": 1; per run: name, kind, model, objective, parameters, seeds, accuracy, loss, seconds, per replicate and their mean.
+// For programs:
+//   {"schema_version": 1, "pipeline", "dataset", "test_images",
+//    "runs": [{"name", "kind", "model", "objective", "parameters",
+//              "accuracy", "loss", "seconds": {"mean", "std"} each,
+//              "replicates": [{"seed", "accuracy", "loss", "seconds", "key",
+//                              "epochs": {"epoch", "loss", "accuracy",
+//                                         "validation_loss", "validation_accuracy": lists}}]}]}
+// Accuracies are 0..1. NaN is null.
 std::string ReportJson(const ReportData& data);
 
-// One self-contained page: table, accuracy bars with error bars, loss and accuracy curves. No network when it is opened.
+// For a browser: one self-contained page of tables, accuracy bars with error bars, loss and accuracy curves. It follows
+// the reader's light or dark theme, takes all names as text, and loads nothing from a network.
 std::string ReportHtml(const ReportData& data);
 
 }  // namespace retort::pipelines

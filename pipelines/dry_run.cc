@@ -1,0 +1,196 @@
+#include "retort/pipelines/dry_run.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+
+#include "retort/data/batcher.h"
+#include "retort/data/io/status_macros.h"
+#include "retort/kd/objective.h"
+#include "retort/kd/teacher.h"
+#include "retort/nn/build_model.h"
+#include "retort/pipelines/data_source.h"
+#include "retort/pipelines/stage.h"
+#include "retort/pipelines/trained_model.h"
+
+namespace retort::pipelines {
+namespace {
+
+std::string Megabytes(double bytes) { return absl::StrFormat("%.1f MB", bytes / 1e6); }
+
+std::string Shape(const at::Tensor& tensor) { return absl::StrCat("[", absl::StrJoin(tensor.sizes(), ","), "]"); }
+
+class Rehearsal {
+ public:
+  Rehearsal(const Plan& plan, std::string data_dir, std::ostream& out)
+      : plan_(plan), data_dir_(std::move(data_dir)), out_(out) {}
+
+  absl::Status Rehearse(size_t i) {
+    const PlannedStage& stage = plan_.stages[i];
+    out_ << absl::StreamFormat("%-12s  %s\n", KindName(stage.config->kind_case()), stage.name);
+    switch (stage.config->kind_case()) {
+      case config::Stage::kIngest:
+        return Ingest(i);
+      case config::Stage::kFinetune: {
+        const config::Finetune& config = stage.config->finetune();
+        return Train(stage, config.model(), config.objective(), config.train());
+      }
+      case config::Stage::kDistill: {
+        const config::Distill& config = stage.config->distill();
+        return Train(stage, config.model(), config.objective(), config.train());
+      }
+      case config::Stage::kCacheLogits:
+        return CacheLogits(stage);
+      case config::Stage::kAugment:
+      case config::Stage::kEvaluate:
+      case config::Stage::kReport:
+      case config::Stage::KIND_NOT_SET:
+        break;
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  static const PlannedStage::Input* Find(const PlannedStage& stage, absl::string_view role) {
+    for (const PlannedStage::Input& input : stage.inputs) {
+      if (input.role == role) return &input;
+    }
+    return nullptr;
+  }
+
+  const data::Dataset& TrainSplit(const PlannedStage& stage) {
+    return datasets_.at(Find(stage, "data")->stage).train;
+  }
+
+  absl::Status Ingest(size_t i) {
+    RETORT_ASSIGN_OR_RETURN(data::DatasetSplits splits, ReadSource(plan_.stages[i].config->ingest(), data_dir_));
+    out_ << absl::StreamFormat("    %d training and %d test images, %dx%dx%d, %d classes; %s on disk and in memory\n",
+                               splits.train.size, splits.test.size, splits.train.height, splits.train.width,
+                               splits.train.channels, splits.train.class_names.size(),
+                               Megabytes(static_cast<double>(splits.train.images.size() + splits.test.images.size())));
+    datasets_.emplace(i, std::move(splits));
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::unique_ptr<nn::Model>> Build(const config::Model& config, const data::Dataset& dataset) {
+    return nn::BuildModel(config, ShapeOf(dataset), /*seed=*/0, /*channels_last=*/true);
+  }
+
+  // The model that stage `i` trains.
+  const config::Model& ModelOf(size_t i) const {
+    const config::Stage& stage = *plan_.stages[i].config;
+    return stage.has_finetune() ? stage.finetune().model() : stage.distill().model();
+  }
+
+  absl::StatusOr<data::Batch> OneBatch(const data::Dataset& dataset, int64_t size) {
+    RETORT_ASSIGN_OR_RETURN(const data::AugmentPlan plan, data::AugmentPlan::Create({}, 0));
+    RETORT_ASSIGN_OR_RETURN(const data::Batcher batcher,
+                            data::Batcher::Create(&dataset, plan, data::ComputeChannelStatistics(dataset),
+                                                  data::Batcher::Layout::kChannelsLast));
+    std::vector<int64_t> index;
+    for (int64_t i = 0; i < std::min(size, dataset.size); ++i) index.push_back(i);
+    return batcher.Assemble(index, {0});
+  }
+
+  absl::Status Train(const PlannedStage& stage, const config::Model& config, const config::Objective& objective_config,
+                     const config::Training& training) {
+    const data::Dataset& dataset = TrainSplit(stage);
+    RETORT_RETURN_IF_ERROR(ResolveNormalization(training.normalize(), dataset).status());
+    RETORT_ASSIGN_OR_RETURN(const kd::Objective objective, kd::Objective::Create(objective_config));
+    RETORT_ASSIGN_OR_RETURN(std::unique_ptr<nn::Model> model, Build(config, dataset));
+    RETORT_ASSIGN_OR_RETURN(const data::Batch batch, OneBatch(dataset, training.batch_size()));
+    const at::Tensor images = batch.images.flatten(0, 1);
+
+    const double parameters = static_cast<double>(nn::CountParameters(*model));
+    const nn::Outputs everything = model->Forward(images, {.embedding = true, .taps = model->TapNames()});
+    out_ << absl::StreamFormat("    %d parameters; %s of weights on disk, %s of weights, gradients and moments in memory\n",
+                               static_cast<int64_t>(parameters), Megabytes(4 * parameters), Megabytes(16 * parameters));
+    for (const std::string& tap : model->TapNames()) {
+      out_ << absl::StreamFormat("    tap %-12s %s\n", tap, Shape(everything.taps.at(tap)));
+    }
+    out_ << "    embedding        " << Shape(everything.embedding) << "\n";
+
+    kd::Step step;
+    RETORT_RETURN_IF_ERROR(CheckTaps(*model, objective.needs().student.taps, "student"));
+    step.student = model->Forward(images, objective.needs().student);
+    step.labels = batch.labels;
+    if (objective.needs().teacher) {
+      RETORT_ASSIGN_OR_RETURN(std::unique_ptr<nn::Model> teacher_model, Build(ModelOf(TeacherOf(stage)), dataset));
+      kd::LiveTeacher teacher(std::move(teacher_model));
+      RETORT_RETURN_IF_ERROR(teacher.Check(objective.needs().teacher_outputs));
+      RETORT_ASSIGN_OR_RETURN(step.teacher, teacher.Look(batch, objective.needs().teacher_outputs));
+    }
+    RETORT_RETURN_IF_ERROR(objective.Compute(step).status());
+    out_ << "    objective        " << absl::StrJoin(objective.names(), " + ") << "\n";
+    return absl::OkStatus();
+  }
+
+  static absl::Status CheckTaps(const nn::Model& model, const std::vector<std::string>& taps, absl::string_view side) {
+    const std::vector<std::string> names = model.TapNames();
+    for (const std::string& tap : taps) {
+      if (std::find(names.begin(), names.end(), tap) == names.end()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("the ", side, " has no tap \"", tap, "\"; it has: ", absl::StrJoin(names, ", ")));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // Whose outputs a student sees, through a cache or directly.
+  size_t TeacherOf(const PlannedStage& stage) const {
+    if (const PlannedStage::Input* targets = Find(stage, "targets"); targets != nullptr) {
+      return Find(plan_.stages[targets->stage], "teacher")->stage;
+    }
+    return Find(stage, "teacher")->stage;
+  }
+
+  absl::Status CacheLogits(const PlannedStage& stage) {
+    const data::Dataset& dataset = TrainSplit(stage);
+    const config::CacheLogits& config = stage.config->cache_logits();
+    RETORT_ASSIGN_OR_RETURN(std::unique_ptr<nn::Model> model, Build(ModelOf(TeacherOf(stage)), dataset));
+    RETORT_ASSIGN_OR_RETURN(const data::Batch batch, OneBatch(dataset, 1));
+    const nn::Outputs outputs =
+        model->Forward(batch.images.flatten(0, 1), {.embedding = config.embedding(), .taps = {}});
+    const int64_t values = outputs.logits.size(1) + (config.embedding() ? outputs.embedding.size(1) : 0);
+    const int64_t size = config.precision() == config::CacheLogits::FP16 ? 2 : 4;
+    int64_t views = 1;
+    if (const PlannedStage::Input* input = Find(stage, "views"); input != nullptr) {
+      views = plan_.stages[input->stage].config->augment().count();
+    }
+    out_ << absl::StreamFormat("    %d views x %d images x %d values: %s on disk\n", views, dataset.size, values,
+                               Megabytes(static_cast<double>(views * dataset.size * values * size)));
+    return absl::OkStatus();
+  }
+
+  const Plan& plan_;
+  const std::string data_dir_;
+  std::ostream& out_;
+  std::map<size_t, data::DatasetSplits> datasets_;
+};
+
+}  // namespace
+
+absl::Status DryRun(const Plan& plan, const std::vector<size_t>& goals, const std::string& data_dir, std::ostream& out) {
+  std::set<size_t> reached(goals.begin(), goals.end());
+  for (size_t i = plan.stages.size(); i-- > 0;) {
+    if (reached.count(i) == 0) continue;
+    for (const PlannedStage::Input& input : plan.stages[i].inputs) reached.insert(input.stage);
+  }
+  Rehearsal rehearsal(plan, data_dir, out);
+  for (const size_t i : reached) {
+    // Replicates differ only in their seed.
+    if (plan.stages[i].replicate > 0) continue;
+    if (const absl::Status status = rehearsal.Rehearse(i); !status.ok()) {
+      return absl::Status(status.code(), absl::StrCat("stage \"", plan.stages[i].name, "\": ", status.message()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace retort::pipelines

@@ -1,0 +1,116 @@
+#include "retort/pipelines/main.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+#include "retort/data/io/file.h"
+#include "retort/data/io/status_macros.h"
+#include "retort/pipelines/artifact_store.h"
+#include "retort/pipelines/command_line.h"
+#include "retort/pipelines/dry_run.h"
+#include "retort/pipelines/exit_code.h"
+#include "retort/pipelines/load_config.h"
+#include "retort/pipelines/plan.h"
+#include "retort/pipelines/run_plan.h"
+#include "retort/pipelines/stage.h"
+#include "retort/pipelines/stop_signal.h"
+
+namespace retort::pipelines {
+namespace {
+
+// libgomp reads its environment once, before main: threads that spin for long between operations halve the speed of a busy
+// two-core machine. Where the user has not decided, the program starts itself again with a bounded spin.
+void BoundThreadSpin(char** argv) {
+  // Large pages for large tensors; read by LibTorch's allocator at its first use.
+  setenv("THP_MEM_ALLOC_ENABLE", "1", /*overwrite=*/0);
+  if (std::getenv("GOMP_SPINCOUNT") != nullptr) return;
+  setenv("GOMP_SPINCOUNT", "5000", /*overwrite=*/0);
+  execv("/proc/self/exe", argv);
+  // Without /proc the program runs as it is, only slower.
+}
+
+// The first that is not empty: flag, config, environment, folder in the user's cache.
+std::string ChooseFolder(const std::string& flag, const std::string& config, const char* variable, const char* fallback) {
+  if (!flag.empty()) return ResolveUserPath(flag);
+  if (!config.empty()) return ResolveUserPath(config);
+  if (const char* value = std::getenv(variable); value != nullptr && *value != '\0') return ResolveUserPath(value);
+  const char* home = std::getenv("HOME");
+  return absl::StrCat(home == nullptr ? "/tmp" : home, "/.cache/", fallback);
+}
+
+// One batch of lines for standard output.
+absl::StatusOr<std::string> Results(const Plan& plan, const std::vector<size_t>& goals,
+                                    const std::vector<StoredArtifact>& artifacts) {
+  std::string tables;
+  std::string last = artifacts.back().folder;
+  for (size_t i = 0; i < goals.size(); ++i) {
+    if (!plan.stages[goals[i]].config->has_report()) continue;
+    RETORT_ASSIGN_OR_RETURN(const std::string table, data::ReadFile(artifacts[i].File("table.txt")));
+    absl::StrAppend(&tables, table, "page: ", artifacts[i].File("report.html"), "\n");
+    last = artifacts[i].File("results.json");
+  }
+  return absl::StrCat(tables, last, "\n");
+}
+
+absl::Status Run(const CommandLine& line, config::Stage::KindCase kind) {
+  RETORT_ASSIGN_OR_RETURN(config::Pipeline pipeline, LoadPipeline(ResolveUserPath(line.config), line.set));
+  if (line.print_config) {
+    std::cout << "# proto-file: pipelines/pipeline.proto\n# proto-message: retort.config.Pipeline\n"
+              << pipeline.DebugString();
+    return absl::OkStatus();
+  }
+  const std::string store_folder =
+      ChooseFolder(line.store, pipeline.deployment().store(), "RETORT_STORE", "retort");
+  const std::string data_dir =
+      ChooseFolder(line.data_dir, pipeline.deployment().data_dir(), "RETORT_DATA", "retort/data");
+  RETORT_ASSIGN_OR_RETURN(const Plan plan, MakePlan(std::move(pipeline), data_dir));
+  RETORT_ASSIGN_OR_RETURN(const std::vector<size_t> goals, Goals(plan, kind));
+  if (line.dry_run) return DryRun(plan, goals, data_dir, std::cout);
+  if (line.plan && access(store_folder.c_str(), F_OK) != 0) {
+    std::cout << DescribePlan(plan, goals, nullptr);
+    return absl::OkStatus();
+  }
+  RETORT_ASSIGN_OR_RETURN(const ArtifactStore store, ArtifactStore::Open(store_folder));
+  if (line.plan) {
+    std::cout << DescribePlan(plan, goals, &store);
+    return absl::OkStatus();
+  }
+  CatchStopSignals();
+  RETORT_ASSIGN_OR_RETURN(
+      const std::vector<StoredArtifact> artifacts,
+      RunPlan(plan, goals, store, {.data_dir = data_dir, .stop_requested = [] { return StopSignal() != 0; }}));
+  RETORT_ASSIGN_OR_RETURN(const std::string results, Results(plan, goals, artifacts));
+  std::cout << results << std::flush;
+  if (!std::cout) return absl::ResourceExhaustedError("cannot write the results to standard output");
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+int Main(int argc, char** argv, config::Stage::KindCase kind) {
+  BoundThreadSpin(argv);
+  const absl::StatusOr<CommandLine> line = ParseCommandLine(std::vector<std::string>(argv + 1, argv + argc));
+  if (!line.ok()) {
+    std::cerr << line.status().message() << "\n";
+    return kExitUsage;
+  }
+  if (line->help) {
+    std::cout << HelpText(KindName(kind));
+    return 0;
+  }
+  const absl::Status status = Run(*line, kind);
+  if (absl::IsCancelled(status)) {
+    std::cerr << "stopped; run the same command again to go on\n";
+  } else if (!status.ok()) {
+    std::cerr << "error: " << status.message() << "\n";
+  }
+  return ExitCode(status, StopSignal());
+}
+
+}  // namespace retort::pipelines

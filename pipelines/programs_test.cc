@@ -1,0 +1,286 @@
+// The real programs on a tiny experiment: what a user sees.
+#include <signal.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+
+#include "retort/data/io/file.h"
+#include "retort/pipelines/artifact_store.h"
+#include "retort/testing/subprocess.h"
+
+namespace retort::pipelines {
+namespace {
+
+using retort::testing::Finished;
+using retort::testing::RunfilePath;
+using retort::testing::RunProgram;
+using retort::testing::Subprocess;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// Two replicates of a student, stored views and targets, validation, augmentation, a report: every kind of stage but evaluate.
+constexpr char kTiny[] = R"(
+name: "tiny"
+seed: 3
+stage { name: "images" ingest { procedural { train_size: 600 test_size: 100 } } }
+stage {
+  name: "teacher"
+  finetune {
+    data: "images"
+    model { deep_nn { conv1: 8 conv2: 8 conv3: 8 conv4: 8 hidden: 16 } }
+    objective { term { cross_entropy { } } }
+    train { epochs: 2 batch_size: 32 optimizer { adam { } } schedule { cosine { } } augment { flip { } }
+            validation { fraction: 0.2 } }
+  }
+}
+stage { name: "views" augment { data: "images" count: 2 step { crop { pad: 2 } } step { flip { } } } }
+stage { name: "targets" cache_logits { views: "views" teacher: "teacher" embedding: true } }
+stage {
+  name: "student"
+  distill {
+    targets: "targets"
+    model { light_nn { conv1: 4 conv2: 4 hidden: 16 } }
+    objective { term { weight: 0.5 cross_entropy { } } term { weight: 0.5 distill { } } }
+    train { epochs: 3 batch_size: 32 optimizer { sgd { learning_rate: 0.05 } } }
+    replicates: 2
+  }
+}
+stage { name: "results" report { run: "teacher" run: "student" } }
+)";
+
+class ProgramsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string folder = absl::StrCat(::testing::TempDir(), "/programs_XXXXXX");
+    ASSERT_NE(mkdtemp(folder.data()), nullptr);
+    folder_ = folder;
+    Write("tiny.textproto", kTiny);
+  }
+
+  std::string Path(const std::string& name) const { return absl::StrCat(folder_, "/", name); }
+
+  void Write(const std::string& name, const std::string& text) const {
+    std::ofstream(Path(name), std::ios::binary) << text;
+  }
+
+  std::vector<std::string> Command(const std::string& program, const std::string& store,
+                                   std::vector<std::string> more = {}) const {
+    std::vector<std::string> command = {RunfilePath("pipelines/" + program), "--config=" + Path("tiny.textproto"),
+                                        "--store=" + Path(store)};
+    command.insert(command.end(), more.begin(), more.end());
+    return command;
+  }
+
+  // SHA-256 of every model and metrics file in a store, by the key of its artifact.
+  std::map<std::string, std::string> Results(const std::string& store) const {
+    std::map<std::string, std::string> results;
+    const auto opened = ArtifactStore::Open(Path(store));
+    EXPECT_TRUE(opened.ok()) << opened.status();
+    const auto entries = opened->List(/*verify=*/true);
+    EXPECT_TRUE(entries.ok()) << entries.status();
+    for (const ArtifactStore::Entry& entry : *entries) {
+      EXPECT_TRUE(entry.artifact.ok()) << entry.folder << ": " << entry.artifact.status();
+      if (!entry.artifact.ok()) continue;
+      for (const config::Artifact::File& file : entry.artifact->manifest.file()) {
+        if (entry.kind == "report") continue;  // holds wall times
+        results[absl::StrCat(entry.kind, " ", entry.artifact->manifest.key(), " ", file.name())] = file.sha256();
+      }
+    }
+    return results;
+  }
+
+  std::string folder_;
+};
+
+TEST_F(ProgramsTest, RunsOnceAndThenFindsEverything) {
+  const Finished first = RunProgram(Command("distill", "store"));
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  const std::vector<std::string> lines = absl::StrSplit(first.out, '\n', absl::SkipEmpty());
+  ASSERT_FALSE(lines.empty());
+  const auto text = data::ReadFile(lines.back());
+  ASSERT_TRUE(text.ok()) << text.status();
+  const nlohmann::json results = nlohmann::json::parse(*text);
+  EXPECT_EQ(results["schema_version"], 1);
+  ASSERT_EQ(results["runs"].size(), 2u);
+  EXPECT_EQ(results["runs"][1]["name"], "student");
+  EXPECT_EQ(results["runs"][1]["replicates"].size(), 2u);
+
+  const Finished second = RunProgram(Command("distill", "store"));
+  ASSERT_EQ(second.exit_code, 0) << second.err;
+  EXPECT_EQ(second.out, first.out);
+  EXPECT_THAT(second.err, Not(HasSubstr("RUN")));
+  EXPECT_THAT(second.err, HasSubstr("HIT"));
+
+  const Finished plan = RunProgram(Command("distill", "store", {"--plan", "--set=student.train.epochs=4"}));
+  ASSERT_EQ(plan.exit_code, 0) << plan.err;
+  EXPECT_THAT(plan.out, HasSubstr("train.epochs: 3"));
+  EXPECT_THAT(plan.out, HasSubstr("train.epochs: 4"));
+}
+
+TEST_F(ProgramsTest, EveryProgramDeliversItsKind) {
+  for (const char* program : {"ingest", "finetune", "augment", "cache_logits", "distill", "report"}) {
+    const Finished finished = RunProgram(Command(program, "store"));
+    EXPECT_EQ(finished.exit_code, 0) << program << ": " << finished.err;
+    EXPECT_THAT(finished.err, HasSubstr(program));
+  }
+  Write("tiny.textproto", absl::StrCat(kTiny, "stage { name: \"again\" evaluate { model: \"student\" data: \"images\" } }"));
+  const Finished evaluate = RunProgram(Command("evaluate", "store"));
+  EXPECT_EQ(evaluate.exit_code, 0) << evaluate.err;
+  const Finished none = RunProgram(Command("evaluate", "store", {"--config=" + Path("missing.textproto")}));
+  EXPECT_EQ(none.exit_code, 66) << none.err;
+}
+
+TEST_F(ProgramsTest, ADamagedArtifactIsMadeAgain) {
+  ASSERT_EQ(RunProgram(Command("finetune", "store")).exit_code, 0);
+  const auto before = Results("store");
+  const auto store = ArtifactStore::Open(Path("store"));
+  ASSERT_TRUE(store.ok());
+  const auto entries = store->List(true);
+  ASSERT_TRUE(entries.ok());
+  for (const ArtifactStore::Entry& entry : *entries) {
+    if (entry.kind != "finetune") continue;
+    std::fstream file(entry.artifact->File("model.safetensors"), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(2000);
+    file.put('!');
+  }
+  const Finished finished = RunProgram(Command("finetune", "store"));
+  ASSERT_EQ(finished.exit_code, 0) << finished.err;
+  EXPECT_THAT(finished.err, HasSubstr("made again"));
+  EXPECT_EQ(Results("store"), before);
+}
+
+// Runs to the end, killed `delay` after the start; false if it ended before the kill.
+bool RunAndKill(const std::vector<std::string>& command, absl::Duration delay) {
+  Subprocess process(command);
+  absl::SleepFor(delay);
+  process.Signal(SIGKILL);
+  const Finished finished = process.Wait();
+  if (finished.signal == SIGKILL) return true;
+  EXPECT_EQ(finished.exit_code, 0) << finished.err;
+  return false;
+}
+
+TEST_F(ProgramsTest, KilledAnywhereItEndsWithTheSameBits) {
+  const absl::Time start = absl::Now();
+  ASSERT_EQ(RunProgram(Command("distill", "reference")).exit_code, 0);
+  const absl::Duration whole = absl::Now() - start;
+  const auto reference = Results("reference");
+  ASSERT_FALSE(reference.empty());
+
+  constexpr int kPoints = 12;
+  int landed = 0;
+  for (int point = 1; point <= kPoints; ++point) {
+    const std::string store = absl::StrCat("store", point);
+    const std::vector<std::string> command = Command("distill", store, {"--set=deployment.checkpoint_seconds=1"});
+    // Twice at every point, so that resuming is interrupted too.
+    landed += RunAndKill(command, whole * point / (kPoints + 1)) ? 1 : 0;
+    RunAndKill(command, whole * point / (2 * (kPoints + 1)));
+    const Finished finished = RunProgram(command);
+    ASSERT_EQ(finished.exit_code, 0) << "after kill " << point << ": " << finished.err;
+    EXPECT_EQ(Results(store), reference) << "after kill " << point;
+  }
+  EXPECT_GE(landed, 10) << "kills that came before the end";
+}
+
+struct Stop {
+  const char* name;
+  int signal;
+  int exit_code;
+};
+
+class StopTest : public ProgramsTest, public ::testing::WithParamInterface<Stop> {};
+
+TEST_P(StopTest, IsObeyedInTimeAndTheRunGoesOn) {
+  ASSERT_EQ(RunProgram(Command("distill", "reference", {"--set=teacher.train.epochs=20"})).exit_code, 0);
+  const std::vector<std::string> command = Command("distill", "store", {"--set=teacher.train.epochs=20"});
+  {
+    Subprocess process(command);
+    while (process.Running() && !absl::StrContains(process.ErrorOutput(), "epoch 1/20")) {
+      absl::SleepFor(absl::Milliseconds(5));
+    }
+    const absl::Time asked = absl::Now();
+    process.Signal(GetParam().signal);
+    const Finished finished = process.Wait();
+    EXPECT_EQ(finished.exit_code, GetParam().exit_code) << finished.err;
+    EXPECT_LT(absl::Now() - asked, absl::Seconds(10));
+    EXPECT_THAT(finished.err, HasSubstr("run the same command again"));
+  }
+  const Finished finished = RunProgram(command);
+  ASSERT_EQ(finished.exit_code, 0) << finished.err;
+  EXPECT_EQ(Results("store"), Results("reference"));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, StopTest, ::testing::Values(Stop{"CtrlC", SIGINT, 130}, Stop{"Terminate", SIGTERM, 75}),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST_F(ProgramsTest, FiveFaultsAreFiveLines) {
+  std::string broken = kTiny;
+  const auto replace = [&broken](const std::string& from, const std::string& to) {
+    const size_t at = broken.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    broken.replace(at, from.size(), to);
+  };
+  replace("conv1: 8", "conv1: 0");
+  replace("epochs: 2", "epoch: 2");
+  replace("views: \"views\"", "views: \"vews\"");
+  replace("learning_rate: 0.05", "learning_rate: \"fast\"");
+  replace("fraction: 0.2", "fraction: 1.5");
+  Write("tiny.textproto", broken);
+  const Finished finished = RunProgram(Command("distill", "store"));
+  EXPECT_EQ(finished.exit_code, 78);
+  EXPECT_EQ(finished.out, "");
+  int faults = 0;
+  for (absl::string_view line : absl::StrSplit(finished.err, '\n')) faults += absl::StrContains(line, "tiny.textproto:");
+  EXPECT_EQ(faults, 5) << finished.err;
+  EXPECT_THAT(finished.err, HasSubstr("did you mean \"epochs\"?"));
+  EXPECT_THAT(finished.err, HasSubstr("did you mean \"views\"?"));
+}
+
+TEST_F(ProgramsTest, WrongUsageIsRefused) {
+  EXPECT_EQ(RunProgram({RunfilePath("pipelines/distill"), "--confg=x"}).exit_code, 64);
+  EXPECT_EQ(RunProgram({RunfilePath("pipelines/distill")}).exit_code, 64);
+  const Finished help = RunProgram({RunfilePath("pipelines/distill"), "--help"});
+  EXPECT_EQ(help.exit_code, 0);
+  EXPECT_LT(std::count(help.out.begin(), help.out.end(), '\n'), 100);
+}
+
+TEST_F(ProgramsTest, AFileInThePlaceOfTheStoreIsNamed) {
+  Write("store", "not a folder");
+  const Finished finished = RunProgram(Command("distill", "store"));
+  EXPECT_EQ(finished.exit_code, 73) << finished.err;
+  EXPECT_THAT(finished.err, HasSubstr(Path("store")));
+}
+
+TEST_F(ProgramsTest, MissingCifarFilesAreNamed) {
+  std::string text = kTiny;
+  text.replace(text.find("procedural { train_size: 600 test_size: 100 }"), 45, "cifar10 { }");
+  Write("tiny.textproto", text);
+  const Finished finished = RunProgram(Command("distill", "store", {"--data_dir=" + Path("data")}));
+  EXPECT_EQ(finished.exit_code, 66) << finished.err;
+  EXPECT_THAT(finished.err, HasSubstr(Path("data")));
+  EXPECT_THAT(finished.err, HasSubstr("//tools:fetch"));
+}
+
+TEST_F(ProgramsTest, DryRunWritesNothing) {
+  const Finished finished = RunProgram(Command("distill", "store", {"--dry_run"}));
+  EXPECT_EQ(finished.exit_code, 0) << finished.err;
+  EXPECT_THAT(finished.out, HasSubstr("parameters"));
+  EXPECT_FALSE(std::ifstream(Path("store")).good());
+}
+
+}  // namespace
+}  // namespace retort::pipelines

@@ -1,0 +1,25 @@
+// Makes what a plan asks for and the store does not hold.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+
+#include "retort/pipelines/artifact_store.h"
+#include "retort/pipelines/plan.h"
+
+namespace retort::pipelines {
+
+struct RunOptions {
+  std::string data_dir;
+  std::function<bool()> stop_requested;
+};
+
+// Delivers `goals` in order, each with the inputs it lacks. A stage whose key is in the store is a HIT and does no work, and
+// neither do its inputs. Says on standard error what it does. Returns the goals' artifacts.
+absl::StatusOr<std::vector<StoredArtifact>> RunPlan(const Plan& plan, const std::vector<size_t>& goals,
+                                                    const ArtifactStore& store, const RunOptions& options);
+
+}  // namespace retort::pipelines

@@ -1,0 +1,28 @@
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "google/protobuf/descriptor.h"
+
+#include "retort/pipelines/stage.h"
+
+namespace retort::pipelines {
+
+const StageInput* StageContext::FindInput(absl::string_view role) const {
+  for (const StageInput& input : inputs) {
+    if (input.role == role) return &input;
+  }
+  return nullptr;
+}
+
+absl::StatusOr<const StageInput*> StageContext::Input(absl::string_view role) const {
+  if (const StageInput* input = FindInput(role); input != nullptr) return input;
+  const auto name = [](std::string* out, const StageInput& input) { out->append(input.role); };
+  return absl::FailedPreconditionError(absl::StrCat("stage \"", stage->name(), "\" has no input \"", role,
+                                                    "\"; it has: ", absl::StrJoin(inputs, ", ", name)));
+}
+
+std::string KindName(config::Stage::KindCase kind) {
+  const google::protobuf::FieldDescriptor* field = config::Stage::descriptor()->FindFieldByNumber(kind);
+  return field == nullptr ? "none" : field->name();
+}
+
+}  // namespace retort::pipelines

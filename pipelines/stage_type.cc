@@ -1,0 +1,35 @@
+#include "retort/pipelines/stage_type.h"
+
+#include "retort/pipelines/stages/augment.h"
+#include "retort/pipelines/stages/cache_logits.h"
+#include "retort/pipelines/stages/distill.h"
+#include "retort/pipelines/stages/evaluate.h"
+#include "retort/pipelines/stages/finetune.h"
+#include "retort/pipelines/stages/ingest.h"
+#include "retort/pipelines/stages/report.h"
+
+namespace retort::pipelines {
+
+StageType TypeOf(config::Stage::KindCase kind) {
+  switch (kind) {
+    case config::Stage::kIngest:
+      return {.version = 1, .seeded = false, .numeric = false, .run = RunIngest};
+    case config::Stage::kFinetune:
+      return {.version = 1, .seeded = true, .numeric = true, .run = RunFinetune};
+    case config::Stage::kAugment:
+      return {.version = 1, .seeded = true, .numeric = false, .run = RunAugment};
+    case config::Stage::kCacheLogits:
+      return {.version = 1, .seeded = false, .numeric = true, .run = RunCacheLogits};
+    case config::Stage::kDistill:
+      return {.version = 1, .seeded = true, .numeric = true, .run = RunDistill};
+    case config::Stage::kEvaluate:
+      return {.version = 1, .seeded = false, .numeric = true, .run = RunEvaluate};
+    case config::Stage::kReport:
+      return {.version = 1, .seeded = false, .numeric = false, .run = RunReport};
+    case config::Stage::KIND_NOT_SET:
+      break;
+  }
+  return {.version = 0, .seeded = false, .numeric = false, .run = nullptr};
+}
+
+}  // namespace retort::pipelines

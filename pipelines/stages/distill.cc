@@ -1,0 +1,62 @@
+#include "retort/pipelines/stages/distill.h"
+
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "retort/data/io/status_macros.h"
+#include "retort/kd/target_cache.h"
+#include "retort/kd/teacher.h"
+#include "retort/pipelines/seed.h"
+#include "retort/pipelines/stages/inputs.h"
+#include "retort/pipelines/stages/training_stage.h"
+#include "retort/pipelines/trained_model.h"
+
+namespace retort::pipelines {
+namespace {
+
+// Which of `count` stored views all images have in `epoch`.
+int64_t StoredView(config::Distill::ViewUse use, uint64_t seed, int64_t count, int64_t epoch) {
+  switch (use) {
+    case config::Distill::ONE_VIEW_PER_EPOCH:
+      return static_cast<int64_t>(DeriveSeed(seed, absl::StrCat("view of epoch ", epoch)) %
+                                  static_cast<uint64_t>(count));
+    case config::Distill::VIEWS_IN_TURN:
+      return epoch % count;
+  }
+  return 0;
+}
+
+}  // namespace
+
+absl::StatusOr<StageOutput> RunDistill(const StageContext& context) {
+  const config::Distill& config = context.stage->distill();
+  RETORT_ASSIGN_OR_RETURN(data::DatasetSplits splits, OpenInputDataset(context));
+  RETORT_ASSIGN_OR_RETURN(data::AugmentPlan plan, FreshViews(context, config.train()));
+  std::function<int64_t(int64_t)> view_of_epoch = [](int64_t epoch) { return epoch; };
+  std::unique_ptr<kd::Teacher> teacher;
+  if (const StageInput* targets = context.FindInput("targets"); targets != nullptr) {
+    RETORT_ASSIGN_OR_RETURN(kd::TargetCache cache,
+                            kd::TargetCache::Open(targets->artifact.File("targets.safetensors")));
+    RETORT_ASSIGN_OR_RETURN(const config::ViewSet views, OpenInputViews(context));
+    RETORT_ASSIGN_OR_RETURN(plan, data::AugmentPlan::Create(views.step(), views.seed()));
+    view_of_epoch = [use = config.view_use(), seed = context.seed, count = cache.views()](int64_t epoch) {
+      return StoredView(use, seed, count, epoch);
+    };
+    teacher = std::make_unique<kd::CachedTeacher>(std::move(cache));
+  } else if (const StageInput* input = context.FindInput("teacher"); input != nullptr) {
+    RETORT_ASSIGN_OR_RETURN(TrainedModel trained, LoadTrainedModel(input->artifact, ChannelsLast(context)));
+    RETORT_RETURN_IF_ERROR(CheckFits(trained, splits.train));
+    teacher = std::make_unique<kd::LiveTeacher>(std::move(trained.model));
+  }
+  return RunTraining(context, {.model = &config.model(),
+                               .objective = &config.objective(),
+                               .train = &config.train(),
+                               .splits = std::move(splits),
+                               .plan = plan,
+                               .view_of_epoch = std::move(view_of_epoch),
+                               .teacher = teacher.get()});
+}
+
+}  // namespace retort::pipelines

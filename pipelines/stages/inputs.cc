@@ -1,0 +1,56 @@
+#include "retort/pipelines/stages/inputs.h"
+
+#include <numeric>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "google/protobuf/text_format.h"
+
+#include "retort/data/io/file.h"
+#include "retort/data/io/status_macros.h"
+
+namespace retort::pipelines {
+
+absl::StatusOr<data::DatasetSplits> OpenInputDataset(const StageContext& context) {
+  RETORT_ASSIGN_OR_RETURN(const StageInput* input, context.Input("data"));
+  return data::OpenDataset(input->artifact.File("dataset.safetensors"));
+}
+
+absl::StatusOr<config::ViewSet> OpenInputViews(const StageContext& context) {
+  config::ViewSet views;
+  views.set_count(1);
+  const StageInput* input = context.FindInput("views");
+  if (input == nullptr) return views;
+  const std::string path = input->artifact.File("views.textproto");
+  RETORT_ASSIGN_OR_RETURN(const std::string text, data::ReadFile(path));
+  if (!google::protobuf::TextFormat::ParseFromString(text, &views)) {
+    return absl::DataLossError(absl::StrCat(path, " is no plan of views"));
+  }
+  return views;
+}
+
+bool ChannelsLast(const StageContext& context) {
+  return context.pipeline->numerics().memory_format() == config::Numerics::CHANNELS_LAST;
+}
+
+absl::StatusOr<data::Batcher> MakeBatcher(const StageContext& context, const data::Dataset* dataset,
+                                          const data::AugmentPlan& plan,
+                                          const data::ChannelStatistics& normalization) {
+  return data::Batcher::Create(
+      dataset, plan, normalization,
+      ChannelsLast(context) ? data::Batcher::Layout::kChannelsLast : data::Batcher::Layout::kContiguous);
+}
+
+absl::StatusOr<data::Batcher> MakePlainBatcher(const StageContext& context, const data::Dataset* dataset,
+                                               const data::ChannelStatistics& normalization) {
+  RETORT_ASSIGN_OR_RETURN(const data::AugmentPlan as_it_is, data::AugmentPlan::Create({}, 0));
+  return MakeBatcher(context, dataset, as_it_is, normalization);
+}
+
+std::vector<int64_t> EveryIndex(const data::Dataset& dataset) {
+  std::vector<int64_t> index(static_cast<size_t>(dataset.size));
+  std::iota(index.begin(), index.end(), 0);
+  return index;
+}
+
+}  // namespace retort::pipelines

@@ -1,0 +1,111 @@
+#include "retort/pipelines/stages/report.h"
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "google/protobuf/descriptor.h"
+#include "nlohmann/json.hpp"
+
+#include "retort/data/io/file.h"
+#include "retort/data/io/status_macros.h"
+#include "retort/pipelines/report/report.h"
+
+namespace retort::pipelines {
+namespace {
+
+// The name of the alternative that is chosen in `message`'s only oneof: "light_nn", "cross_entropy".
+std::string Chosen(const google::protobuf::Message& message) {
+  const google::protobuf::FieldDescriptor* field =
+      message.GetReflection()->GetOneofFieldDescriptor(message, message.GetDescriptor()->oneof_decl(0));
+  return field == nullptr ? "" : field->name();
+}
+
+// "0.75 cross_entropy + 0.25 distill"
+std::string Describe(const config::Objective& objective) {
+  std::vector<std::string> terms;
+  for (const config::Term& term : objective.term()) {
+    terms.push_back(term.weight() == 1 ? Chosen(term) : absl::StrCat(term.weight(), " ", Chosen(term)));
+  }
+  return absl::StrJoin(terms, " + ");
+}
+
+absl::StatusOr<std::vector<ReportEpoch>> ReadEpochs(const std::string& path) {
+  RETORT_ASSIGN_OR_RETURN(const std::string text, data::ReadFile(path));
+  std::vector<ReportEpoch> epochs;
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+    const nlohmann::json json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (!json.is_object()) return absl::DataLossError(absl::StrCat(path, ": not a JSON object: ", line));
+    const auto number = [&json](const char* name) {
+      const auto found = json.find(name);
+      return found != json.end() && found->is_number() ? found->get<double>() : kNone;
+    };
+    epochs.push_back({.epoch = static_cast<int64_t>(number("epoch")),
+                      .loss = number("loss"),
+                      .accuracy = number("accuracy"),
+                      .validation_loss = number("validation_loss"),
+                      .validation_accuracy = number("validation_accuracy")});
+  }
+  return epochs;
+}
+
+absl::StatusOr<ReportReplicate> ReadReplicate(const StageInput& input) {
+  ReportReplicate replicate;
+  replicate.seed = input.seed;
+  replicate.seconds = input.artifact.manifest.seconds();
+  replicate.key = input.artifact.manifest.key();
+  RETORT_ASSIGN_OR_RETURN(replicate.accuracy, input.artifact.Metric("accuracy"));
+  RETORT_ASSIGN_OR_RETURN(replicate.loss, input.artifact.Metric("loss"));
+  if (!input.config->has_evaluate()) {
+    RETORT_ASSIGN_OR_RETURN(replicate.epochs, ReadEpochs(input.artifact.File("metrics.jsonl")));
+  }
+  return replicate;
+}
+
+absl::StatusOr<ReportRun> StartRun(const StageInput& input) {
+  ReportRun run;
+  run.name = input.name;
+  run.kind = KindName(input.config->kind_case());
+  RETORT_ASSIGN_OR_RETURN(const double parameters, input.artifact.Metric("parameters"));
+  run.parameters = std::llround(parameters);
+  if (input.config->has_finetune()) {
+    run.model = Chosen(input.config->finetune().model());
+    run.objective = Describe(input.config->finetune().objective());
+  } else if (input.config->has_distill()) {
+    run.model = Chosen(input.config->distill().model());
+    run.objective = Describe(input.config->distill().objective());
+  }
+  return run;
+}
+
+}  // namespace
+
+absl::StatusOr<StageOutput> RunReport(const StageContext& context) {
+  ReportData report;
+  report.pipeline = context.pipeline->name();
+  for (const StageInput& input : context.inputs) {
+    if (report.runs.empty() || report.runs.back().name != input.name) {
+      RETORT_ASSIGN_OR_RETURN(ReportRun run, StartRun(input));
+      report.runs.push_back(std::move(run));
+    }
+    RETORT_ASSIGN_OR_RETURN(ReportReplicate replicate, ReadReplicate(input));
+    report.runs.back().replicates.push_back(std::move(replicate));
+  }
+  const std::pair<const char*, std::string> files[] = {
+      {"results.json", ReportJson(report)}, {"report.html", ReportHtml(report)}, {"table.txt", ReportTable(report)}};
+  StageOutput output;
+  for (const auto& [name, contents] : files) {
+    RETORT_RETURN_IF_ERROR(data::WriteFileAtomically(absl::StrCat(context.work_dir, "/", name), contents));
+    output.files.push_back(name);
+  }
+  output.metrics = {{"runs", static_cast<double>(report.runs.size())}};
+  return output;
+}
+
+}  // namespace retort::pipelines

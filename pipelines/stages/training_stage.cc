@@ -1,0 +1,96 @@
+#include "retort/pipelines/stages/training_stage.h"
+
+#include <algorithm>
+#include <iostream>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+
+#include "retort/data/batcher.h"
+#include "retort/data/io/status_macros.h"
+#include "retort/data/split.h"
+#include "retort/kd/evaluate.h"
+#include "retort/kd/objective.h"
+#include "retort/kd/trainer.h"
+#include "retort/nn/build_model.h"
+#include "retort/nn/runtime.h"
+#include "retort/pipelines/evaluation_json.h"
+#include "retort/pipelines/progress/progress.h"
+#include "retort/pipelines/seed.h"
+#include "retort/pipelines/stages/inputs.h"
+#include "retort/pipelines/trained_model.h"
+
+namespace retort::pipelines {
+
+absl::StatusOr<data::AugmentPlan> FreshViews(const StageContext& context, const config::Training& train) {
+  return data::AugmentPlan::Create(train.augment(), DeriveSeed(context.seed, "augment"));
+}
+
+absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const TrainingSetup& setup) {
+  const absl::Time start = absl::Now();
+  nn::ConfigureRuntime(context.pipeline->numerics().threads());
+  const data::Dataset& dataset = setup.splits.train;
+  const nn::ModelShape shape = ShapeOf(dataset);
+  RETORT_ASSIGN_OR_RETURN(const data::ChannelStatistics normalization,
+                          ResolveNormalization(setup.train->normalize(), dataset));
+  RETORT_ASSIGN_OR_RETURN(const data::Batcher batcher, MakeBatcher(context, &dataset, setup.plan, normalization));
+  RETORT_ASSIGN_OR_RETURN(const data::Batcher evaluator, MakePlainBatcher(context, &dataset, normalization));
+  RETORT_ASSIGN_OR_RETURN(const data::Batcher tester, MakePlainBatcher(context, &setup.splits.test, normalization));
+  RETORT_ASSIGN_OR_RETURN(std::unique_ptr<nn::Model> model,
+                          nn::BuildModel(*setup.model, shape, context.seed, ChannelsLast(context)));
+  RETORT_ASSIGN_OR_RETURN(const kd::Objective objective, kd::Objective::Create(*setup.objective));
+
+  data::Split split{EveryIndex(dataset), {}};
+  if (setup.train->has_validation()) {
+    const config::Validation& validation = setup.train->validation();
+    split = data::SplitValidation(dataset.labels, validation.fraction(), validation.stratified(), validation.seed());
+  }
+
+  kd::TrainingTask task;
+  task.model = model.get();
+  task.objective = &objective;
+  task.teacher = setup.teacher;
+  task.dataset = &dataset;
+  task.batcher = &batcher;
+  task.train_index = std::move(split.train);
+  task.evaluator = &evaluator;
+  task.validation_index = std::move(split.validation);
+  task.view_of_epoch = setup.view_of_epoch;
+  task.training = *setup.train;
+  task.seed = context.seed;
+
+  const config::Deployment& deployment = context.pipeline->deployment();
+  Progress progress(context.stage->name(), static_cast<int64_t>(task.train_index.size()) * task.training.epochs(),
+                    "images", deployment.progress_seconds());
+  kd::TrainingRun run;
+  run.work_dir = context.work_dir;
+  run.identity = context.key;
+  run.checkpoint_seconds = deployment.checkpoint_seconds();
+  run.stop_requested = context.stop_requested;
+  double seconds = 0;
+  run.on_progress = [&progress, &seconds](const kd::TrainingRun::Progress& now) {
+    seconds = now.seconds;
+    progress.Update(now.images_done, absl::StrFormat("epoch %d/%d  loss %.4f", now.epoch + 1, now.epochs, now.loss));
+  };
+  run.on_warning = [](const std::string& warning) { std::cerr << "warning: " << warning << "\n"; };
+  RETORT_RETURN_IF_ERROR(kd::Train(task, run).status());
+  progress.Finish("");
+
+  RETORT_ASSIGN_OR_RETURN(const kd::Evaluation evaluation,
+                          kd::Evaluate(*model, tester, EveryIndex(setup.splits.test), shape.classes, kEvaluationBatch));
+  RETORT_RETURN_IF_ERROR(SaveTrainedModel(context.work_dir, *model, *setup.model, dataset, normalization));
+  RETORT_RETURN_IF_ERROR(WriteEvaluation(absl::StrCat(context.work_dir, "/evaluation.json"), evaluation,
+                                         setup.splits.test.class_names));
+  StageOutput output;
+  output.files = {"model.safetensors", "model.textproto", "metrics.jsonl", "evaluation.json"};
+  output.metrics = {{"accuracy", evaluation.accuracy},
+                    {"loss", evaluation.loss},
+                    {"parameters", static_cast<double>(nn::CountParameters(*model))}};
+  output.seconds = std::max(seconds, absl::ToDoubleSeconds(absl::Now() - start));
+  return output;
+}
+
+}  // namespace retort::pipelines

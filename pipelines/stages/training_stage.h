@@ -1,0 +1,36 @@
+// What finetune and distill share. Payload: model.safetensors, model.textproto, metrics.jsonl (one line an epoch, see
+// kd/trainer.h), evaluation.json (test split). Metrics: accuracy, loss, parameters.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "absl/status/statusor.h"
+
+#include "retort/data/augment_plan.h"
+#include "retort/data/dataset.h"
+#include "retort/kd/objective.pb.h"
+#include "retort/kd/teacher.h"
+#include "retort/kd/training.pb.h"
+#include "retort/nn/model.pb.h"
+#include "retort/pipelines/stage.h"
+
+namespace retort::pipelines {
+
+struct TrainingSetup {
+  const config::Model* model;
+  const config::Objective* objective;
+  const config::Training* train;
+  data::DatasetSplits splits;
+  data::AugmentPlan plan;
+  std::function<int64_t(int64_t epoch)> view_of_epoch;
+  kd::Teacher* teacher;  // null if there is none
+};
+
+// Views drawn afresh every epoch, as `train` says.
+absl::StatusOr<data::AugmentPlan> FreshViews(const StageContext& context, const config::Training& train);
+
+// Trains, measures the last epoch's weights on the test split once, and writes the payload.
+absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const TrainingSetup& setup);
+
+}  // namespace retort::pipelines
