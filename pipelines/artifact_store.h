@@ -6,8 +6,8 @@
 //   <root>/work/<kind>-<16 digits>/           checkpoints of a stage that is not finished
 //   <root>/work/<kind>-<16 digits>.lock       held while a process works on the key, or removes something of it
 //
-// key = SHA-256 of key.txt, the canonical text of everything that decides the result. Two keys with the same first 16 digits take
-// turns: each finds the other's artifact damaged and replaces it.
+// key = SHA-256 of key.txt, the canonical text of everything that decides the result. Two keys with the same first 16
+// digits take turns: each finds the other's artifact damaged and replaces it.
 #pragma once
 
 #include <memory>
@@ -57,28 +57,29 @@ std::string DefaultStoreRoot();
 
 class ArtifactStore {
  public:
-  // Makes the folder if need be. PermissionDenied, ResourceExhausted as in data/io/file.h. A store that may not be written
-  // can be opened and read.
+  // Makes the folder if need be. PermissionDenied, ResourceExhausted as in data/io/file.h. A store that may not be
+  // written can be opened and read.
   static absl::StatusOr<ArtifactStore> Open(const std::string& root);
 
   const std::string& root() const { return root_; }
 
-  // NotFound: a miss. DataLoss: there, but a file is missing, of another length or hash, or the key text differs; the caller
-  // says so, treats it as a miss, and Publish replaces it.
+  // NotFound: a miss. DataLoss: there, but a file is missing, of another length or hash, or the key text differs; the
+  // caller says so, treats it as a miss, and Publish replaces it.
   absl::StatusOr<StoredArtifact> Find(absl::string_view kind, absl::string_view key) const;
 
-  // Unavailable if another process works on the same key (names its pid). PermissionDenied where the store may not be written.
+  // Unavailable if another process works on the same key (names its pid). PermissionDenied where the store may not be
+  // written.
   absl::StatusOr<std::unique_ptr<WorkFolder>> Work(absl::string_view kind, absl::string_view key) const;
 
-  // Publishes `files` (names in `work`, moved from there) as one artifact: staged beside its place, hashed, flushed, renamed
-  // into place; readers see all or nothing. Fills manifest.key and manifest.file. The work folder is removed afterwards.
-  // Publishing an artifact that is already there and sound keeps the old one. After an error the files are still in the work
-  // folder, and what was in the store before is still there.
+  // Publishes `files` (names in `work`, moved from there) as one artifact: staged beside its place, hashed, flushed,
+  // renamed into place; readers see all or nothing. Fills manifest.key and manifest.file. The work folder is removed
+  // afterwards. Publishing an artifact that is already there and sound keeps the old one. After an error the files are
+  // still in the work folder, and what was in the store before is still there.
   absl::StatusOr<StoredArtifact> Publish(std::unique_ptr<WorkFolder> work, absl::string_view key_text,
                                          const std::vector<std::string>& files, config::Artifact manifest) const;
 
-  // Every artifact folder in order of kind and key, sound or not; error text where it is not. Files are hashed only with
-  // `verify`. For tools.
+  // Every artifact folder in order of kind and key, sound or not; error text where it is not. Files are hashed only
+  // with `verify`. For tools.
   struct Entry {
     std::string kind;
     std::string digits;  // the first 16 of the key
@@ -88,8 +89,8 @@ class ArtifactStore {
   };
   absl::StatusOr<std::vector<Entry>> List(bool verify) const;
 
-  // What processes left behind that ended too early: work folders, and artifact folders that were being made or removed. Some
-  // may be in use right now. For tools.
+  // What processes left behind that ended too early: work folders, and artifact folders that were being made or
+  // removed. Some may be in use right now. For tools.
   struct Leftover {
     std::string kind;
     std::string digits;

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <random>
 #include <string>
@@ -37,12 +38,30 @@ constexpr char kMetrics[] = "{\"epoch\": 1}\n";
 std::string Key() { return data::Sha256Hex(kKeyText); }
 std::string Digits() { return Key().substr(0, 16); }
 
-// A new folder of this test.
-std::string NewFolder() {
-  std::string folder = absl::StrCat(testing::TempDir(), "/store_XXXXXX");
-  EXPECT_NE(mkdtemp(folder.data()), nullptr);
-  return folder;
-}
+// Where the stores of these tests are: in memory if there is such a place, since thousands of flushes to a disk take
+// minutes and no test here cuts the power.
+class Folders : public testing::Environment {
+ public:
+  void SetUp() override {
+    root_ =
+        absl::StrCat(access("/dev/shm", W_OK) == 0 ? "/dev/shm" : testing::TempDir(), "/artifact_store_test_XXXXXX");
+    ASSERT_NE(mkdtemp(root_.data()), nullptr);
+  }
+  void TearDown() override { std::filesystem::remove_all(root_); }
+
+  std::string New() {
+    std::string folder = absl::StrCat(root_, "/XXXXXX");
+    EXPECT_NE(mkdtemp(folder.data()), nullptr);
+    return folder;
+  }
+
+ private:
+  std::string root_;
+};
+
+Folders& folders = *static_cast<Folders*>(testing::AddGlobalTestEnvironment(new Folders));
+
+std::string NewFolder() { return folders.New(); }
 
 ArtifactStore OpenStore(const std::string& root) { return *ArtifactStore::Open(root); }
 

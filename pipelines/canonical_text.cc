@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/descriptor.h"
 #include "retort/data/field_options.pb.h"
-#include "retort/pipelines/number_text.h"
+#include "retort/pipelines/config/number_text.h"
 
 namespace retort::pipelines {
 namespace {

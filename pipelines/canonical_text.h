@@ -13,10 +13,10 @@ namespace retort::pipelines {
 //   objective.term[0].distill.form: KL
 //   train.schedule.constant: {}
 //
-// Numbers are in the shortest form that reads back to the same bits, strings quoted and escaped, a message without a line of its
-// own is "{}". Left out are fields marked (deployment), messages that are not set, alternatives that are not chosen. Equal for
-// messages that mean the same, whatever the text they were parsed from, and different for others; never protobuf's own
-// serialisation, which promises neither.
+// Numbers are in the shortest form that reads back to the same bits, strings quoted and escaped, a message without a
+// line of its own is "{}". Left out are fields marked (deployment), messages that are not set, alternatives that are
+// not chosen. Equal for messages that mean the same, whatever the text they were parsed from, and different for others;
+// never protobuf's own serialisation, which promises neither.
 std::string CanonicalText(const google::protobuf::Message& message);
 
 }  // namespace retort::pipelines

@@ -16,8 +16,8 @@ ChildEnd RunInChild(const std::function<int()>& body);
 // Kills the child with SIGKILL instead of its system call number `call`, from 0.
 ChildEnd RunAndKill(int call, const std::function<int()>& body);
 
-// Lets system call number `call`, from 0, fail with `error_number`, counting only those that change files: open for writing, write,
-// fsync, truncate, rename, mkdir.
+// Lets system call number `call`, from 0, fail with `error_number`, counting only those that change files: open for
+// writing, write, fsync, truncate, rename, mkdir.
 ChildEnd RunAndFail(int call, int error_number, const std::function<int()>& body);
 
 }  // namespace retort::pipelines

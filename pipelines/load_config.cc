@@ -8,10 +8,10 @@
 #include "absl/strings/str_cat.h"
 #include "retort/data/io/file.h"
 #include "retort/data/io/status_macros.h"
-#include "retort/pipelines/config_fault.h"
-#include "retort/pipelines/config_text.h"
-#include "retort/pipelines/override.h"
-#include "retort/pipelines/validate.h"
+#include "retort/pipelines/config/fault.h"
+#include "retort/pipelines/config/override.h"
+#include "retort/pipelines/config/text.h"
+#include "retort/pipelines/config/validate.h"
 
 namespace retort::pipelines {
 

@@ -11,8 +11,9 @@
 
 namespace retort::pipelines {
 
-// Reads the textproto at `path`, applies `overrides` ("student.train.epochs=3": a stage's name or a field of Pipeline, then
-// field names, [i] for repeated ones), and validates. Every fault is reported, in one InvalidArgument, a paragraph each:
+// Reads the textproto at `path`, applies `overrides` ("student.train.epochs=3": a stage's name or a field of Pipeline,
+// then field names, [i] for repeated ones), and validates. Every fault is reported, in one InvalidArgument, a paragraph
+// each:
 //
 //   configs/x.textproto:14:7: stage "student": objective.term[1].distill.temperature: -4 is not in (0, 1000]
 //   configs/x.textproto:20:3: stage "student": train: no field "epoch"; permitted: augment, batch_size, epochs, ...;

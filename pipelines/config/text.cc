@@ -1,4 +1,4 @@
-#include "retort/pipelines/config_text.h"
+#include "retort/pipelines/config/text.h"
 
 #include <cstdint>
 #include <limits>
@@ -12,8 +12,8 @@
 #include "absl/types/optional.h"
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
-#include "retort/pipelines/did_you_mean.h"
-#include "retort/pipelines/schema_rules.h"
+#include "retort/pipelines/config/did_you_mean.h"
+#include "retort/pipelines/config/schema_rules.h"
 
 namespace retort::pipelines {
 namespace {

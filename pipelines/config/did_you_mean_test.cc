@@ -1,4 +1,4 @@
-#include "retort/pipelines/did_you_mean.h"
+#include "retort/pipelines/config/did_you_mean.h"
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"

@@ -1,4 +1,4 @@
-#include "retort/pipelines/validate.h"
+#include "retort/pipelines/config/validate.h"
 
 #include <map>
 #include <set>
@@ -11,8 +11,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/types/optional.h"
 #include "retort/data/field_options.pb.h"
-#include "retort/pipelines/did_you_mean.h"
-#include "retort/pipelines/schema_rules.h"
+#include "retort/pipelines/config/did_you_mean.h"
+#include "retort/pipelines/config/schema_rules.h"
 
 namespace retort::pipelines {
 namespace {

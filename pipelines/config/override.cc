@@ -1,4 +1,4 @@
-#include "retort/pipelines/override.h"
+#include "retort/pipelines/config/override.h"
 
 #include <cstddef>
 #include <memory>
@@ -10,8 +10,8 @@
 #include "absl/strings/strip.h"
 #include "absl/types/optional.h"
 #include "google/protobuf/message.h"
-#include "retort/pipelines/config_text.h"
-#include "retort/pipelines/did_you_mean.h"
+#include "retort/pipelines/config/did_you_mean.h"
+#include "retort/pipelines/config/text.h"
 
 namespace retort::pipelines {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "absl/strings/string_view.h"
 
-#include "retort/pipelines/config_fault.h"
+#include "retort/pipelines/config/fault.h"
 #include "retort/pipelines/pipeline.pb.h"
 
 namespace retort::pipelines {
@@ -19,8 +19,8 @@ namespace retort::pipelines {
 //   teacher.train.optimizer={ sgd { learning_rate: 0.1 } }  a whole message, replaced
 //   results.run=[baseline, student]                         a whole repeated field, replaced
 //
-// Values are written as in the file, strings also without quotes. Messages on the way are made where they are missing, and
-// alternatives are chosen. A fault leaves the pipeline as it was.
+// Values are written as in the file, strings also without quotes. Messages on the way are made where they are missing,
+// and alternatives are chosen. A fault leaves the pipeline as it was.
 void ApplyOverride(absl::string_view override_text, int index, config::Pipeline* pipeline, Said* said,
                    std::vector<Fault>* faults);
 

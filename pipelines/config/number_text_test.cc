@@ -1,4 +1,4 @@
-#include "retort/pipelines/number_text.h"
+#include "retort/pipelines/config/number_text.h"
 
 #include <cstdlib>
 #include <cstring>

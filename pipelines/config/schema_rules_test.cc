@@ -1,4 +1,4 @@
-#include "retort/pipelines/schema_rules.h"
+#include "retort/pipelines/config/schema_rules.h"
 
 #include <functional>
 #include <limits>

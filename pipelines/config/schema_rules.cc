@@ -1,4 +1,4 @@
-#include "retort/pipelines/schema_rules.h"
+#include "retort/pipelines/config/schema_rules.h"
 
 #include <cmath>
 #include <limits>
@@ -9,7 +9,7 @@
 #include "absl/types/optional.h"
 #include "google/protobuf/message.h"
 #include "retort/data/field_options.pb.h"
-#include "retort/pipelines/number_text.h"
+#include "retort/pipelines/config/number_text.h"
 
 namespace retort::pipelines {
 namespace {

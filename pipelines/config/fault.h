@@ -17,8 +17,8 @@ namespace retort::pipelines {
 
 // Where something is said: in the file, or in an override.
 struct Place {
-  int line = 0;    // from 1
-  int column = 0;  // from 1
+  int line = 0;             // from 1
+  int column = 0;           // from 1
   int override_index = -1;  // where it is not negative, `line` and `column` mean nothing
 };
 
@@ -75,7 +75,8 @@ class Cursor {
 // `stage "student": objective.term[1].distill.temperature`; empty for the pipeline itself.
 std::string PathText(const config::Pipeline& pipeline, const FieldPath& path);
 
-// A line each, "file:line:column: path: what", in order of the file, then of the overrides. After 100 only their number.
+// A line each, "file:line:column: path: what", in order of the file, then of the overrides. After 100 only their
+// number.
 std::string FaultsText(const std::string& file, absl::Span<const std::string> overrides,
                        const config::Pipeline& pipeline, std::vector<Fault> faults);
 

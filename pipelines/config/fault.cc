@@ -1,4 +1,4 @@
-#include "retort/pipelines/config_fault.h"
+#include "retort/pipelines/config/fault.h"
 
 #include <algorithm>
 #include <cstddef>

@@ -5,7 +5,8 @@
 
 namespace retort::pipelines {
 
-// The shortest text that reads back to the same bits; whole numbers below 2^53 without an exponent. "inf", "-inf", "nan".
+// The shortest text that reads back to the same bits; whole numbers below 2^53 without an exponent. "inf", "-inf",
+// "nan".
 std::string NumberText(double value);
 std::string NumberText(float value);
 

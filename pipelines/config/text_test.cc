@@ -1,4 +1,4 @@
-#include "retort/pipelines/config_text.h"
+#include "retort/pipelines/config/text.h"
 
 #include <random>
 #include <string>
