@@ -1,7 +1,7 @@
 // Labelled images that lie in memory as one block.
 //
-// Dimension letters, project-wide: B batch, V views, N samples, C channels, H height, W width, K classes, D width of the
-// pooled embedding.
+// Dimension letters, project-wide: B batch, V views, N samples, C channels, H height, W width, K classes, D width of
+// the pooled embedding.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +32,8 @@ struct Dataset {
 };
 
 // Owns its vectors. InvalidArgument if the sizes do not fit or a label is outside [0, K).
-absl::StatusOr<Dataset> MakeDataset(std::vector<uint8_t> images, std::vector<int64_t> labels, int64_t height, int64_t width,
-                                    int64_t channels, std::vector<std::string> class_names);
+absl::StatusOr<Dataset> MakeDataset(std::vector<uint8_t> images, std::vector<int64_t> labels, int64_t height,
+                                    int64_t width, int64_t channels, std::vector<std::string> class_names);
 
 // A data set as published: what is trained on and what is measured on.
 struct DatasetSplits {

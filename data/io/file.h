@@ -1,7 +1,7 @@
 // Files: whole reads, read-only maps, and writes that are there entirely or not at all.
 //
-// Every error names the operation and the path. Codes: NotFound (no such file), PermissionDenied (access, read-only file
-// system), ResourceExhausted (disk or quota full), DataLoss (shorter than said), Internal (anything else).
+// Every error names the operation and the path. Codes: NotFound (no such file), PermissionDenied (access, read-only
+// file system), ResourceExhausted (disk or quota full), DataLoss (shorter than said), Internal (anything else).
 #pragma once
 
 #include <cstdint>
@@ -36,8 +36,8 @@ class MappedFile {
   absl::Span<const uint8_t> bytes_;
 };
 
-// Writes a new file through a temporary one in the same folder. After Commit() the file is complete and durable under its
-// name; without Commit() the temporary file is removed and a file that was there before is untouched.
+// Writes a new file through a temporary one in the same folder. After Commit() the file is complete and durable under
+// its name; without Commit() the temporary file is removed and a file that was there before is untouched.
 //
 //   RETORT_ASSIGN_OR_RETURN(auto file, AtomicFile::Create(path));
 //   RETORT_RETURN_IF_ERROR(file->Append(bytes));

@@ -1,6 +1,7 @@
-// The safetensors format: named tensors in one file, without torch. Layout: u64 little-endian header length N; N bytes of
-// JSON that map each name to {dtype, shape, data_offsets}, with an optional string map "__metadata__"; then the tensors'
-// bytes, row-major and little-endian. Format and rules: huggingface/safetensors, README.md and safetensors/src/tensor.rs.
+// The safetensors format: named tensors in one file, without torch. Layout: u64 little-endian header length N; N bytes
+// of JSON that map each name to {dtype, shape, data_offsets}, with an optional string map "__metadata__"; then the
+// tensors' bytes, row-major and little-endian. Format and rules: huggingface/safetensors, README.md and
+// safetensors/src/tensor.rs.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +36,9 @@ struct TensorView {
 };
 
 // A file opened for reading. Open() maps the file and checks everything the header says: length at most 100 MB and
-// within the file, UTF-8 JSON without duplicate keys, known types, shapes whose bytes equal their range without overflow,
-// ranges that cover the data without gap or overlap and end at the end of the file. DataLoss names the first fault.
+// within the file, UTF-8 JSON without duplicate keys, known types, shapes whose bytes equal their range without
+// overflow, ranges that cover the data without gap or overlap and end at the end of the file. No more than 64
+// dimensions a tensor. DataLoss names the first fault.
 class SafetensorsFile {
  public:
   static absl::StatusOr<SafetensorsFile> Open(const std::string& path);
@@ -51,9 +53,12 @@ class SafetensorsFile {
   // NotFound lists the tensors that are there.
   absl::StatusOr<TensorView> Find(absl::string_view name) const;
 
-  // Compares the data with the SHA-256 that WriteSafetensors left in the metadata. DataLoss if they differ;
-  // OK for files of other writers, which have none.
+  // Compares the file with the SHA-256 that WriteSafetensors left in the metadata. DataLoss if they differ; OK for
+  // files of other writers, which have none.
   absl::Status Verify() const;
+
+  // The same for a file that WriteSafetensors is known to have made: DataLoss if there is no SHA-256.
+  absl::Status VerifyOwn() const;
 
  private:
   std::string path_;
@@ -62,9 +67,10 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-// Writes atomically (data/io/file.h), sorted by falling element size, then name, header padded to 8 bytes, as the reference
-// writer does. Adds "retort.sha256", the hash of the data section, to `metadata`. InvalidArgument for duplicate names,
-// or bytes that do not fit the shape.
+// Writes atomically (data/io/file.h), sorted by falling element size, then name, header padded to 8 bytes, as the
+// reference writer does. Adds "retort.sha256" to `metadata`: the hash of the whole file (so of names, types and shapes
+// too) in which its own 64 digits are read as '0'. InvalidArgument for duplicate or non-UTF-8 names, or bytes that do
+// not fit the shape.
 absl::Status WriteSafetensors(const std::string& path, absl::Span<const TensorView> tensors,
                               const std::map<std::string, std::string>& metadata);
 

@@ -7,9 +7,9 @@
 #include "absl/status/statusor.h"
 
 // Returns from the enclosing function if `expression`, an absl::Status, is an error.
-#define RETORT_RETURN_IF_ERROR(expression)                                                     \
-  do {                                                                                         \
-    if (absl::Status retort_status = (expression); !retort_status.ok()) return retort_status;  \
+#define RETORT_RETURN_IF_ERROR(expression)                                                    \
+  do {                                                                                        \
+    if (absl::Status retort_status = (expression); !retort_status.ok()) return retort_status; \
   } while (false)
 
 // `RETORT_ASSIGN_OR_RETURN(auto x, F());` defines x from a StatusOr, or returns its error.
