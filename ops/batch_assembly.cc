@@ -79,9 +79,6 @@ absl::Status CheckArguments(const halide_buffer_t* images, const halide_buffer_t
         "batch_assembly: images has strides %d of C and %d of W; pixels must be dense, strides 1 and %d",
         images->dim[0].stride, images->dim[1].stride, channels));
   }
-  if (params->dim[0].stride != 1) {
-    return absl::InvalidArgumentError("batch_assembly: params must have each record in one piece (stride 1)");
-  }
   for (int b = 0; b < batch; ++b) {
     const int64_t image = At<int64_t>(*index, b);
     if (image < 0 || image >= size) {

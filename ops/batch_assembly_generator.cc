@@ -49,9 +49,10 @@ class BatchAssembly : public Halide::Generator<BatchAssembly> {
     images.dim(1).set_min(0).set_stride(channels());
     images.dim(2).set_min(0);
     images.dim(3).set_min(0);
-    params.dim(0).set_bounds(0, 3).set_stride(1);
-    scale.dim(0).set_bounds(0, channels());
-    offset.dim(0).set_bounds(0, channels());
+    index.dim(0).set_stride(Expr());
+    params.dim(0).set_bounds(0, 3).set_stride(Expr());
+    scale.dim(0).set_bounds(0, channels()).set_stride(Expr());
+    offset.dim(0).set_bounds(0, channels()).set_stride(Expr());
     output.dim(0).set_bounds(0, width()).set_stride(Expr());
     output.dim(1).set_bounds(0, images.dim(2).extent());
     output.dim(2).set_bounds(0, channels());
