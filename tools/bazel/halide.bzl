@@ -80,7 +80,8 @@ def _op(name, binary, generator, function, targets, params, runtime, kwargs):
         header = name + ".h",
         library = name + ".a",
         params = params,
-        targets = [target + "-no_runtime-c_plus_plus_name_mangling" for target in targets],
+        # large_buffers: a resident data set may exceed 2^31 bytes.
+        targets = [target + "-large_buffers-no_runtime-c_plus_plus_name_mangling" for target in targets],
     )
     cc_library(
         name = name,
