@@ -46,7 +46,7 @@ INSTANTIATE_TEST_SUITE_P(
              1.474749},
         Case{"vision_transformer",
              "term { weight: 0.5 cross_entropy {} } term { weight: 0.5 distill { temperature: 4 } }", 1.579778}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& test) { return test.param.name; });
 
 TEST(ObjectivePartsTest, AreUnweightedNamedAndDetached) {
   const Objective objective =

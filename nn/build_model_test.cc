@@ -167,7 +167,7 @@ TEST_P(BuildModelTest, LaysOutFiltersAsAsked) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, BuildModelTest, ::testing::ValuesIn(Cases()),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& test) { return test.param.name; });
 
 TEST(BuildModelErrorTest, NamesTheFamilies) {
   const absl::Status status = BuildModel({}, ModelShape(), 1, false).status();

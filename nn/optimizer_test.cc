@@ -122,7 +122,7 @@ INSTANTIATE_TEST_SUITE_P(
                            "adam { learning_rate: 0.01 beta1: 0.8 beta2: 0.9 epsilon: 1e-3 weight_decay: 0.1 }"},
                       Case{"sgd", "sgd {}"}, Case{"momentum", "sgd { momentum: 0.9 weight_decay: 5e-4 }"},
                       Case{"nesterov", "sgd { learning_rate: 0.05 momentum: 0.8 nesterov: true weight_decay: 0.01 }"}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& test) { return test.param.name; });
 
 TEST(ZeroGradTest, DropsGradients) {
   const at::Tensor parameter = Wave(0).set_requires_grad(true);
@@ -159,7 +159,7 @@ INSTANTIATE_TEST_SUITE_P(
                       ScheduleCase{"multi_view_400_half", "warmup_epochs: 10 cosine {}", 200, 400, 2.6007e-4},
                       ScheduleCase{"multi_view_400_late", "warmup_epochs: 10 cosine {}", 314, 400, 5.763e-5},
                       ScheduleCase{"cosine_to_a_fraction", "cosine { final_fraction: 0.2 }", 5, 10, 3e-4}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace retort::nn

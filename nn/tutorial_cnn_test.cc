@@ -138,7 +138,7 @@ TEST_P(TutorialCnnLayoutTest, GradientsAreThoseOfCentralDifferences) {
 INSTANTIATE_TEST_SUITE_P(Layouts, TutorialCnnLayoutTest,
                          ::testing::Values(Case{"contiguous", at::MemoryFormat::Contiguous},
                                            Case{"channels_last", at::MemoryFormat::ChannelsLast}),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& test) { return test.param.name; });
 
 TEST(TutorialCnnTest, ComputesOnlyWhatIsAskedFor) {
   const Outputs outputs = Small(0)->Forward(Images(), {false, {"conv1"}});

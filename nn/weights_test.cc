@@ -66,7 +66,7 @@ INSTANTIATE_TEST_SUITE_P(Types, ConversionTest,
                                            Case{"f64_to_f32", at::kDouble, at::kFloat},
                                            Case{"f32_to_bf16", at::kFloat, at::kBFloat16},
                                            Case{"i64", at::kLong, at::kLong}, Case{"u8", at::kByte, at::kByte}),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& test) { return test.param.name; });
 
 TEST(TensorsErrorTest, ReportsAllFaultsAndChangesNothing) {
   const std::string path = Path("faults.safetensors");

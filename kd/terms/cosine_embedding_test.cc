@@ -69,7 +69,7 @@ TEST_P(CosineEmbeddingTest, GradientIsThatOfCentralDifferences) {
 INSTANTIATE_TEST_SUITE_P(Widths, CosineEmbeddingTest,
                          ::testing::Values(Case{"equal", 6, 6}, Case{"wider_teacher", 6, 12},
                                            Case{"wider_student", 9, 3}),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& test) { return test.param.name; });
 
 TEST(CosineEmbeddingLossTest, EqualsPyTorchsLossWithTargetOne) {
   const at::Tensor student = StudentEmbedding(6);

@@ -55,7 +55,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"kl_t4", 4, config::DistillKl::KL, 3.99083614555, 0.613367842733, 1.317206},
                       Case{"tutorial_t2", 2, config::DistillKl::SOFT_CROSS_ENTROPY, 7.80937356827, 0.531258237024,
                            4.338510}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& test) { return test.param.name; });
 
 TEST(DistillKlErrorTest, RefusesATeacherOfOtherClasses) {
   Step step = SingleImage();
