@@ -41,12 +41,12 @@ struct Content {
                  {"d", at::full({1, 2, 2, 2}, real).contiguous(at::MemoryFormat::ChannelsLast)}}) {}
 
   int64_t value() const {
-    const int64_t value = tensors[1].second[0].item<int64_t>();
-    const Content expected(value);
+    const int64_t number = tensors[1].second[0].item<int64_t>();
+    const Content expected(number);
     for (size_t i = 0; i < tensors.size(); ++i) {
       if (!tensors[i].second.equal(expected.tensors[i].second)) return -1;
     }
-    return value;
+    return number;
   }
 
   std::vector<nn::NamedTensor> tensors;
