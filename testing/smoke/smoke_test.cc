@@ -19,9 +19,7 @@ TEST(Smoke, ProtobufWithMapsBesideLibTorch) {
   EXPECT_EQ(message.entry().size(), 2u);
 }
 
-TEST(Smoke, ExceptionsOfLibTorchAreCaught) {
-  EXPECT_THROW(at::ones({2, 3}).view({7}), c10::Error);
-}
+TEST(Smoke, ExceptionsOfLibTorchAreCaught) { EXPECT_THROW(at::ones({2, 3}).view({7}), c10::Error); }
 
 }  // namespace
 }  // namespace retort

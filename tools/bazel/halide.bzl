@@ -1,77 +1,162 @@
-"""Halide pipelines compiled ahead of time."""
+"""Halide operations: a generator compiled for the machine that builds, and what it emits as a cc_library.
+
+    halide_op(
+        name = "box_blur",                    # function retort::ops::box_blur, header "retort/ops/box_blur.h"
+        src = "box_blur_generator.cc",        # HALIDE_REGISTER_GENERATOR(BoxBlur, box_blur)
+        gpu = ["cuda", "opencl"],             # also :box_blur_cuda and :box_blur_opencl, functions of the same names
+    )
+"""
 
 load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_library")
 
-# Picked when the program starts: the first that the machine can run.
-_CPU_TARGETS = [
+# One function holds a variant for each; the machine's best is chosen when it is called first. Best first, and every
+# target's features include those of the next.
+_CPU = [
     "x86-64-linux-sse41-avx-avx2-f16c-fma-avx512-avx512_skylake",
     "x86-64-linux-sse41-avx-avx2-f16c-fma",
     "x86-64-linux-sse41",
 ]
 
-def halide_op(name, src, params = {}, deps = [], visibility = None, targets = _CPU_TARGETS):
-    """Compiles a generator into a library with the function retort::ops::<name> and the header "retort/<folder>/<name>.h".
+# PTX for this capability is compiled by the driver for newer chips. `user_context` carries LibTorch's stream.
+_GPU = {
+    "cuda": "x86-64-linux-sse41-avx-avx2-f16c-fma-cuda-cuda_capability_80-user_context",
+    "opencl": "x86-64-linux-sse41-avx-avx2-f16c-fma-opencl-user_context",
+}
 
-    Args:
-      name: of the library, of the function, and that under which the generator is registered.
-      src: source of the generator.
-      params: generator parameters, name -> value.
-      deps: what the generator needs beside Halide.
-      visibility: of the library.
-      targets: Halide targets of one machine type; the last one must run everywhere.
-    """
-    generator = name + "_generator"
-    cc_binary(
-        name = generator,
-        srcs = [src],
-        copts = ["-O1", "-fno-rtti"],
-        deps = deps + ["@halide//:generator"],
+def _halide_emit_impl(ctx):
+    outputs = [ctx.outputs.library] + ([ctx.outputs.header] if ctx.outputs.header else [])
+    stem = ctx.outputs.library.basename[:-len(".a")]
+    args = ctx.actions.args()
+    args.add("-n", stem)
+    args.add("-o", ctx.outputs.library.dirname)
+    if ctx.attr.registered:
+        args.add("-g", ctx.attr.registered)
+        args.add("-f", ctx.attr.function)
+        args.add("-e", "static_library,c_header")
+    else:
+        args.add("-r", stem)
+        args.add("-e", "static_library")
+    args.add_joined(ctx.attr.targets, join_with = ",", format_joined = "target=%s")
+    args.add_all(["%s=%s" % (key, value) for key, value in sorted(ctx.attr.params.items())])
+    ctx.actions.run(
+        outputs = outputs,
+        executable = ctx.executable.generator,
+        arguments = [args],
+        mnemonic = "HalideEmit",
+        progress_message = "Generating %s" % ctx.label,
     )
-    target = ",".join([t + "-no_runtime-c_plus_plus_name_mangling" for t in targets])
-    native.genrule(
-        name = name + "_compile",
-        outs = [name + ".a", name + ".h"],
-        cmd = " ".join(
-            ["$(location :{g}) -g {n} -n {n} -f retort::ops::{n} -o $(RULEDIR) -e static_library,c_header".format(g = generator, n = name)] +
-            ["{}={}".format(key, value) for key, value in params.items()] +
-            ["target=" + target],
-        ),
-        tools = [":" + generator],
+    return [DefaultInfo(files = depset(outputs))]
+
+_halide_emit = rule(
+    implementation = _halide_emit_impl,
+    doc = "Runs a generator. Without a registered name it emits the runtime.",
+    attrs = {
+        "generator": attr.label(mandatory = True, executable = True, cfg = "exec"),
+        "registered": attr.string(),
+        "function": attr.string(),
+        "targets": attr.string_list(mandatory = True),
+        "params": attr.string_dict(),
+        "library": attr.output(mandatory = True),
+        "header": attr.output(),
+    },
+)
+
+def halide_generator(name, srcs, deps = [], **kwargs):
+    """The program that emits operations; only needed by itself when several halide_op share it."""
+    cc_binary(
+        name = name,
+        srcs = srcs,
+        copts = ["-std=c++17", "-O1", "-fno-rtti", "-Wall", "-Wextra", "-Werror"],
+        deps = deps + [str(Label("@halide//:generator"))],
+        **kwargs
+    )
+
+def _op(name, binary, generator, function, targets, params, runtime, kwargs):
+    _halide_emit(
+        name = name + "_emit",
+        function = "retort::ops::" + function,
+        generator = binary,
+        registered = generator,
+        header = name + ".h",
+        library = name + ".a",
+        params = params,
+        # large_buffers: a resident data set may exceed 2^31 bytes.
+        targets = [target + "-large_buffers-no_runtime-c_plus_plus_name_mangling" for target in targets],
     )
     cc_library(
         name = name,
         srcs = [name + ".a"],
         hdrs = [name + ".h"],
         include_prefix = "retort",
+        linkstatic = True,
         strip_include_prefix = "/",
-        visibility = visibility,
-        deps = [Label("//ops:halide_runtime"), "@halide//:runtime_headers"],
+        deps = [runtime, str(Label("@halide//:runtime_headers"))],
+        **kwargs
     )
 
-def halide_runtime(name, visibility = None):
-    """The part of Halide that runs in the program: one for all ops of a binary.
+def halide_op(
+        name,
+        src = None,
+        generator = None,
+        function = None,
+        binary = None,
+        params = {},
+        gpu = [],
+        deps = [],
+        targets = _CPU,
+        runtime = Label("//ops:halide_runtime"),
+        **kwargs):
+    """An operation as a cc_library with the header "retort/<package>/<name>.h".
 
     Args:
       name: of the library.
-      visibility: of the library.
+      src: source of the generator, unless `binary` is given.
+      generator: name the generator is registered under; defaults to `name`.
+      function: C++ function in namespace retort::ops; defaults to `name`.
+      binary: a halide_generator shared by several operations, instead of `src`.
+      params: GeneratorParams.
+      gpu: of "cuda", "opencl"; each adds a library <name>_<gpu> with the function <function>_<gpu>, whose first
+        parameter is the user context.
+      deps: of the generator: cc libraries with shared algorithm functions.
+      targets: Halide targets of the CPU variant; best first, the last one must run everywhere.
+      runtime: the program's one halide_runtime.
+      **kwargs: visibility and the like.
     """
-    generator = name + "_generator"
-    cc_binary(
-        name = generator,
-        srcs = [Label("//tools/bazel:halide_runtime_generator.cc")],
-        copts = ["-O1", "-fno-rtti"],
-        deps = ["@halide//:generator"],
-    )
-    native.genrule(
-        name = name + "_compile",
-        outs = [name + ".a"],
-        cmd = "$(location :{g}) -r {n} -o $(RULEDIR) -e static_library target={t}".format(g = generator, n = name, t = _CPU_TARGETS[-1]),
-        tools = [":" + generator],
+    if (src == None) == (binary == None):
+        fail("halide_op %s: give either src (its generator's source) or binary (a halide_generator)." % name)
+    if src:
+        binary = name + "_generator"
+        halide_generator(name = binary, srcs = [src], deps = deps)
+    for kind in gpu:
+        if kind not in _GPU:
+            fail("halide_op %s: gpu \"%s\" is unknown. Permitted: %s." % (name, kind, ", ".join(_GPU.keys())))
+    for suffix, targets in [("", targets)] + [("_" + kind, [_GPU[kind]]) for kind in gpu]:
+        _op(
+            name + suffix,
+            binary,
+            generator or name,
+            (function or name) + suffix,
+            targets,
+            params,
+            str(runtime),
+            kwargs,
+        )
+
+def halide_runtime(name, gpu = ["cuda", "opencl"], **kwargs):
+    """Halide's runtime, once for a program. GPU drivers are opened only when an operation asks for one."""
+    binary = name + "_generator"
+    halide_generator(name = binary, srcs = [Label("//tools/bazel:halide_runtime_generator.cc")])
+    _halide_emit(
+        name = name + "_emit",
+        generator = binary,
+        library = name + ".a",
+        targets = ["-".join(["x86-64-linux"] + gpu)],
     )
     cc_library(
         name = name,
         srcs = [name + ".a"],
-        linkopts = ["-ldl", "-lpthread"],
-        visibility = visibility,
-        deps = ["@halide//:runtime_headers"],
+        linkopts = ["-ldl", "-pthread"],
+        linkstatic = True,
+        deps = [str(Label("@halide//:runtime_headers"))],
+        **kwargs
     )

@@ -21,6 +21,7 @@ _WARNINGS = [
 ]
 
 _COPTS = _WARNINGS + [
+    "-std=c++17",
     "-fstack-protector-strong",
     "-fno-plt",
 ]
@@ -38,9 +39,39 @@ _PREFIX = {
     "strip_include_prefix": "/",
 }
 
-def retort_cc_library(name, copts = [], **kwargs):
-    """A header/source pair."""
-    cc_library(name = name, copts = _COPTS + copts, linkstatic = True, **dict(_PREFIX, **kwargs))
+def _stem(path):
+    return path.rpartition(".")[0]
+
+def retort_cc_library(name, srcs = [], hdrs = [], copts = [], **kwargs):
+    """A header/source pair.
+
+    A source includes its own header first (//tools/lint sees to it), so compiling it proves that the header is
+    self-contained. A header without a source gets one here that includes nothing else.
+    """
+    cc_library(
+        name = name,
+        srcs = srcs,
+        hdrs = hdrs,
+        copts = _COPTS + copts,
+        linkstatic = True,
+        **dict(_PREFIX, **kwargs)
+    )
+    alone = [hdr for hdr in hdrs if _stem(hdr) + ".cc" not in srcs and hdr[0] not in ":/@"]
+    for hdr in alone:
+        native.genrule(
+            name = hdr + "_alone",
+            outs = [hdr + ".alone.cc"],
+            cmd = "echo '#include \"retort/%s/%s\"' > $@" % (native.package_name(), hdr),
+        )
+    if alone:
+        cc_library(
+            name = name + "_alone",
+            srcs = [hdr + ".alone.cc" for hdr in alone],
+            testonly = kwargs.get("testonly", False),
+            copts = _COPTS + copts,
+            linkstatic = True,
+            deps = [":" + name],
+        )
 
 def retort_cc_binary(name, copts = [], linkopts = [], **kwargs):
     """A program that exports no symbol but main."""
@@ -53,11 +84,12 @@ def retort_cc_binary(name, copts = [], linkopts = [], **kwargs):
         **kwargs
     )
 
-def retort_cc_test(name, deps = [], copts = [], linkopts = [], size = "small", **kwargs):
-    """A GoogleTest program; gtest and its main come by themselves."""
+def retort_cc_test(name, srcs = None, deps = [], copts = [], linkopts = [], size = "small", **kwargs):
+    """A GoogleTest program, by default of the source <name>.cc; gtest and its main come by themselves."""
     cc_test(
         name = name,
         size = size,
+        srcs = srcs or [name + ".cc"],
         copts = _COPTS + copts,
         linkopts = _LINKOPTS + linkopts,
         additional_linker_inputs = [_HIDE_SYMBOLS],
@@ -66,27 +98,22 @@ def retort_cc_test(name, deps = [], copts = [], linkopts = [], size = "small", *
         **kwargs
     )
 
-def retort_cc_benchmark(name, srcs, deps = [], copts = [], tags = [], dry_run_args = ["--benchmark_min_time=0"], **kwargs):
-    """A Google Benchmark program, and a test `<name>_dry_run` that it runs at all."""
+def retort_cc_benchmark(name, srcs = None, deps = [], tags = [], dry_run_args = ["--benchmark_min_time=0"], **kwargs):
+    """A Google Benchmark program, by default of the source <name>.cc, and a test `<name>_dry_run` that it runs at all."""
     retort_cc_binary(
         name = name,
-        srcs = srcs,
-        copts = copts,
         testonly = True,
+        srcs = srcs or [name + ".cc"],
         tags = tags + ["benchmark"],
         deps = deps + ["@benchmark"],
         **kwargs
     )
-    cc_test(
+    native.sh_test(
         name = name + "_dry_run",
         size = "small",
-        srcs = srcs,
-        args = dry_run_args,
-        copts = _COPTS + copts,
-        linkopts = _LINKOPTS,
-        additional_linker_inputs = [_HIDE_SYMBOLS],
-        linkstatic = True,
-        deps = deps + ["@benchmark"],
+        srcs = [Label("//tools/bazel:dry_run.sh")],
+        args = ["$(location :%s)" % name] + dry_run_args,
+        data = [":" + name],
     )
 
 def retort_proto_library(name, srcs, deps = [], visibility = None):

@@ -18,24 +18,23 @@ _CPU_LIBRARIES = {
     "nvidia/cu13/lib/libcupti.so.13": "lib/libcupti.so.13",
 }
 
-_CUDA_LIBRARIES = {
+# In the folder of the others, since they find each other by a path relative to themselves.
+_CUDA_LIBRARIES = dict(_CPU_LIBRARIES.items() + {
     "torch/lib/libtorch_cuda.so": "lib/libtorch_cuda.so",
     "torch/lib/libc10_cuda.so": "lib/libc10_cuda.so",
-}
+    "nvidia/cu13/include/": "cuda/",
+}.items())
+
+def _libtorch(name, keep):
+    maybe(
+        wheel_repository,
+        name = name,
+        lock = Label("//tools/third_party/libtorch:libtorch.lock"),
+        build_file = Label("//tools/third_party/libtorch:libtorch.BUILD"),
+        keep = dict(_HEADERS.items() + keep.items()),
+    )
 
 def repo():
     """Defines @libtorch, and @libtorch_cuda, which is only fetched where --config=cuda asks for it."""
-    maybe(
-        wheel_repository,
-        name = "libtorch",
-        lock = Label("//tools/third_party/libtorch:libtorch.lock"),
-        build_file = Label("//tools/third_party/libtorch:libtorch.BUILD"),
-        keep = dict(_HEADERS.items() + _CPU_LIBRARIES.items()),
-    )
-    maybe(
-        wheel_repository,
-        name = "libtorch_cuda",
-        lock = Label("//tools/third_party/libtorch:libtorch.lock"),
-        build_file = Label("//tools/third_party/libtorch:libtorch_cuda.BUILD"),
-        keep = _CUDA_LIBRARIES,
-    )
+    _libtorch("libtorch", _CPU_LIBRARIES)
+    _libtorch("libtorch_cuda", _CUDA_LIBRARIES)

@@ -1,4 +1,4 @@
-"""Bazel's own protobuf rules under the name that newer versions load them from."""
+"""@rules_proto: Bazel's own proto rules under the name that newer versions want."""
 
 proto_lang_toolchain = native.proto_lang_toolchain
 proto_library = native.proto_library

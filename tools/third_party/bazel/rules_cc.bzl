@@ -1,6 +1,7 @@
-"""Bazel's own C++ rules under the name that newer versions load them from."""
+"""@rules_cc: Bazel's own C++ rules under the name that its tools and newer versions want."""
 
 cc_binary = native.cc_binary
+cc_import = native.cc_import
 cc_library = native.cc_library
 cc_proto_library = native.cc_proto_library
 cc_test = native.cc_test

@@ -1,0 +1,120 @@
+// batch_assembly and a scalar pass in turns: 50,000 random images in random order, crop with 4 pixels of padding, flip, normalise,
+// batches of 128. Columns: median images a second of both, and the median, least and greatest ratio of a turn.
+//
+//   bazel run //ops:batch_assembly_benchmark
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <iostream>
+#include <random>
+#include <vector>
+
+#include "HalideBuffer.h"
+#include "HalideRuntime.h"
+#include "absl/status/status.h"
+#include "benchmark/benchmark.h"
+
+#include "retort/ops/batch_assembly.h"
+#include "retort/ops/batch_assembly_oracle.h"
+#include "retort/ops/batch_assembly_params.h"
+
+namespace retort::ops {
+namespace {
+
+using ::Halide::Runtime::Buffer;
+
+constexpr int kImages = 50000;
+constexpr int kBatch = 128;
+constexpr int kBatchesPerTurn = 64;
+
+double Seconds(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double Median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+void BM_BatchAssembly(benchmark::State& state, int side, int channels, bool channels_last, int threads) {
+  halide_set_num_threads(threads);
+  std::mt19937 random(3);
+  const int elements = side * side * channels;
+  std::vector<uint8_t> images(static_cast<size_t>(kImages) * static_cast<size_t>(elements));
+  std::mt19937_64 eight_pixels(5);
+  for (size_t i = 0; i + 8 <= images.size(); i += 8) {
+    const uint64_t pixels = eight_pixels();
+    std::memcpy(&images[i], &pixels, 8);
+  }
+  std::vector<int64_t> index(kBatch * kBatchesPerTurn);
+  std::vector<BatchAssemblyParams> params(index.size());
+  for (int64_t& image : index) image = random() % kImages;
+  for (BatchAssemblyParams& p : params) {
+    p = {static_cast<int>(random() % 9) - 4, static_cast<int>(random() % 9) - 4, static_cast<int>(random() % 2)};
+  }
+  std::vector<float> scale(static_cast<size_t>(channels), 0.016f), offset(static_cast<size_t>(channels), -1.9f);
+  std::vector<float> ours(static_cast<size_t>(kBatch * elements)), scalar(ours.size());
+
+  const int stride[] = {elements, channels_last ? 1 : side * side, channels_last ? side * channels : side,
+                        channels_last ? channels : 1};
+  const halide_dimension_t dimensions[] = {
+      {0, side, stride[3]}, {0, side, stride[2]}, {0, channels, stride[1]}, {0, kBatch, stride[0]}};
+  Buffer<uint8_t, 4> images_buffer(images.data(), channels, side, side, kImages);
+  Buffer<float, 1> scale_buffer(scale.data(), channels), offset_buffer(offset.data(), channels);
+  Buffer<float, 4> output_buffer(ours.data(), 4, dimensions);
+
+  std::vector<double> our_seconds, scalar_seconds, ratios;
+  for (auto _ : state) {
+    our_seconds.push_back(Seconds([&] {
+      for (int batch = 0; batch < kBatchesPerTurn; ++batch) {
+        const absl::Status status =
+            BatchAssembly(images_buffer, Buffer<int64_t, 1>(&index[static_cast<size_t>(batch * kBatch)], kBatch),
+                          Buffer<int32_t, 2>(&params[static_cast<size_t>(batch * kBatch)].dy, 3, kBatch), scale_buffer,
+                          offset_buffer, output_buffer);
+        if (!status.ok()) {
+          std::cerr << status << std::endl;
+          std::exit(1);
+        }
+      }
+    }));
+    scalar_seconds.push_back(Seconds([&] {
+      for (int batch = 0; batch < kBatchesPerTurn; ++batch) {
+        BatchAssemblyOracle(images.data(), side, side, channels, &index[static_cast<size_t>(batch * kBatch)],
+                            &params[static_cast<size_t>(batch * kBatch)], kBatch, scale.data(), offset.data(), scalar.data(),
+                            {stride[0], stride[1], stride[2], stride[3]});
+        benchmark::ClobberMemory();
+      }
+    }));
+    if (ours != scalar) {
+      std::cerr << "The results differ." << std::endl;
+      std::exit(1);
+    }
+    ratios.push_back(scalar_seconds.back() / our_seconds.back());
+    state.SetIterationTime(our_seconds.back());
+  }
+  constexpr int kImagesPerTurn = kBatch * kBatchesPerTurn;
+  state.counters["images/s"] = kImagesPerTurn / Median(our_seconds);
+  state.counters["scalar"] = kImagesPerTurn / Median(scalar_seconds);
+  state.counters["ratio"] = Median(ratios);
+  state.counters["least"] = *std::min_element(ratios.begin(), ratios.end());
+  state.counters["greatest"] = *std::max_element(ratios.begin(), ratios.end());
+}
+
+BENCHMARK_CAPTURE(BM_BatchAssembly, 32x32x3_planar_1_thread, 32, 3, false, 1)->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(BM_BatchAssembly, 32x32x3_channels_last_1_thread, 32, 3, true, 1)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(BM_BatchAssembly, 32x32x3_channels_last_2_threads, 32, 3, true, 2)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(BM_BatchAssembly, 28x28x1_1_thread, 28, 1, false, 1)->UseManualTime()->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace retort::ops
+
+BENCHMARK_MAIN();
