@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <climits>
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -31,8 +32,12 @@ void BoundThreadSpin(char** argv) {
   setenv("THP_MEM_ALLOC_ENABLE", "1", /*overwrite=*/0);
   if (std::getenv("GOMP_SPINCOUNT") != nullptr) return;
   setenv("GOMP_SPINCOUNT", "5000", /*overwrite=*/0);
-  execv("/proc/self/exe", argv);
-  // Without /proc the program runs as it is, only slower.
+  // Not "/proc/self/exe" itself: that would be the name in a list of processes. Without /proc it only runs slower.
+  char path[PATH_MAX];
+  const ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+  if (length <= 0) return;
+  path[length] = '\0';
+  execv(path, argv);
 }
 
 // The first that is not empty: flag, config, environment, folder in the user's cache.
