@@ -8,7 +8,7 @@
 #include "absl/strings/str_format.h"
 
 #include "retort/data/io/status_macros.h"
-#include "retort/pipelines/did_you_mean.h"
+#include "retort/pipelines/config/did_you_mean.h"
 
 namespace retort::pipelines {
 namespace {
