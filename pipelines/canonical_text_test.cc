@@ -63,7 +63,6 @@ stage[1].distill.train.augment[0].flip.probability: 0.5
 stage[1].distill.train.normalize.mean[0]: 0.5
 stage[1].distill.train.normalize.mean[1]: 1
 stage[1].distill.view_use: ONE_VIEW_PER_EPOCH
-stage[1].distill.replicates: 1
 )");
 }
 
