@@ -57,7 +57,8 @@ class OneOfEach : public testing::Environment {
   void TearDown() override {
     for (const std::string& name : DynamicSymbols("/proc/self/exe")) {
       if (name.find("6google8protobuf") == std::string::npos && name.find("4absl") == std::string::npos) continue;
-      ADD_FAILURE() << "The program exports " << name << " (and maybe others), which LibTorch's own copy may take or be "
+      ADD_FAILURE() << "The program exports " << name
+                    << " (and maybe others), which LibTorch's own copy may take or be "
                     << "taken for. Only main may be exported: link through the rules of //tools/bazel:retort.bzl";
       break;
     }
