@@ -12,15 +12,15 @@
 
 #include "retort/data/io/file.h"
 #include "retort/data/io/status_macros.h"
-#include "retort/pipelines/artifact_store.h"
-#include "retort/pipelines/command_line.h"
+#include "retort/pipelines/store/artifact_store.h"
+#include "retort/pipelines/program/command_line.h"
 #include "retort/pipelines/dry_run.h"
-#include "retort/pipelines/exit_code.h"
-#include "retort/pipelines/load_config.h"
+#include "retort/pipelines/program/exit_code.h"
+#include "retort/pipelines/config/load_config.h"
 #include "retort/pipelines/plan.h"
 #include "retort/pipelines/run_plan.h"
 #include "retort/pipelines/stage.h"
-#include "retort/pipelines/stop_signal.h"
+#include "retort/pipelines/program/stop_signal.h"
 
 namespace retort::pipelines {
 namespace {

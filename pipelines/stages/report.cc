@@ -14,7 +14,7 @@
 
 #include "retort/data/io/file.h"
 #include "retort/data/io/status_macros.h"
-#include "retort/pipelines/report/report.h"
+#include "retort/pipelines/reporting/report.h"
 
 namespace retort::pipelines {
 namespace {

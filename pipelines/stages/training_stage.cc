@@ -17,11 +17,11 @@
 #include "retort/kd/trainer.h"
 #include "retort/nn/build_model.h"
 #include "retort/nn/runtime.h"
-#include "retort/pipelines/evaluation_json.h"
+#include "retort/pipelines/payload/evaluation_json.h"
 #include "retort/pipelines/progress/progress.h"
-#include "retort/pipelines/seed.h"
+#include "retort/pipelines/stages/seed.h"
 #include "retort/pipelines/stages/inputs.h"
-#include "retort/pipelines/trained_model.h"
+#include "retort/pipelines/payload/trained_model.h"
 
 namespace retort::pipelines {
 

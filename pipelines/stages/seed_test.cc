@@ -1,4 +1,4 @@
-#include "retort/pipelines/seed.h"
+#include "retort/pipelines/stages/seed.h"
 
 #include "gtest/gtest.h"
 

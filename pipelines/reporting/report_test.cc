@@ -1,4 +1,4 @@
-#include "retort/pipelines/report/report.h"
+#include "retort/pipelines/reporting/report.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -13,7 +13,7 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 
-#include "retort/pipelines/report/page_files.h"
+#include "retort/pipelines/reporting/page_files.h"
 
 namespace retort::pipelines {
 namespace {

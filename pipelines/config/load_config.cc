@@ -1,4 +1,4 @@
-#include "retort/pipelines/load_config.h"
+#include "retort/pipelines/config/load_config.h"
 
 #include <sys/stat.h>
 

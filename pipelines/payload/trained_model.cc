@@ -1,4 +1,4 @@
-#include "retort/pipelines/trained_model.h"
+#include "retort/pipelines/payload/trained_model.h"
 
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/text_format.h"

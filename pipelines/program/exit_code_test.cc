@@ -1,4 +1,4 @@
-#include "retort/pipelines/exit_code.h"
+#include "retort/pipelines/program/exit_code.h"
 
 #include <csignal>
 

@@ -1,4 +1,4 @@
-#include "retort/data/cifar.h"
+#include "retort/data/sources/cifar.h"
 
 #include <archive.h>
 #include <archive_entry.h>

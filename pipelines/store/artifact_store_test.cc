@@ -1,4 +1,4 @@
-#include "retort/pipelines/artifact_store.h"
+#include "retort/pipelines/store/artifact_store.h"
 
 #include <errno.h>
 #include <linux/capability.h>
@@ -21,7 +21,7 @@
 #include "retort/data/io/file.h"
 #include "retort/data/io/sha256.h"
 #include "retort/data/io/status_macros.h"
-#include "retort/pipelines/interrupt.h"
+#include "retort/pipelines/store/interrupt.h"
 
 namespace retort::pipelines {
 namespace {

@@ -20,7 +20,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
-#include "retort/pipelines/artifact.pb.h"
+#include "retort/pipelines/store/artifact.pb.h"
 
 namespace retort::pipelines {
 

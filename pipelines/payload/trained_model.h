@@ -11,8 +11,8 @@
 #include "retort/data/dataset.h"
 #include "retort/nn/build_model.h"
 #include "retort/nn/model.h"
-#include "retort/pipelines/artifact_store.h"
-#include "retort/pipelines/payload.pb.h"
+#include "retort/pipelines/store/artifact_store.h"
+#include "retort/pipelines/payload/payload.pb.h"
 
 namespace retort::pipelines {
 

@@ -1,4 +1,4 @@
-#include "retort/pipelines/canonical_text.h"
+#include "retort/pipelines/store/canonical_text.h"
 
 #include <algorithm>
 #include <vector>

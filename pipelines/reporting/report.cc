@@ -1,4 +1,4 @@
-#include "retort/pipelines/report/report.h"
+#include "retort/pipelines/reporting/report.h"
 
 #include <algorithm>
 #include <cmath>
@@ -14,7 +14,7 @@
 #include "nlohmann/json.hpp"
 
 #include "retort/pipelines/progress/format.h"
-#include "retort/pipelines/report/page_files.h"
+#include "retort/pipelines/reporting/page_files.h"
 
 namespace retort::pipelines {
 namespace {

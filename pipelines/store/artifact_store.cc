@@ -1,4 +1,4 @@
-#include "retort/pipelines/artifact_store.h"
+#include "retort/pipelines/store/artifact_store.h"
 
 #include <dirent.h>
 #include <errno.h>

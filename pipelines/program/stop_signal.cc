@@ -1,4 +1,4 @@
-#include "retort/pipelines/stop_signal.h"
+#include "retort/pipelines/program/stop_signal.h"
 
 #include <csignal>
 #include <initializer_list>

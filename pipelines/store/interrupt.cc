@@ -1,4 +1,4 @@
-#include "retort/pipelines/interrupt.h"
+#include "retort/pipelines/store/interrupt.h"
 
 #include <errno.h>
 #include <fcntl.h>

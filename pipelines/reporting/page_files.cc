@@ -1,4 +1,4 @@
-#include "retort/pipelines/report/page_files.h"
+#include "retort/pipelines/reporting/page_files.h"
 
 #include <cstddef>
 
@@ -22,9 +22,9 @@
 
 namespace retort::pipelines {
 
-RETORT_EMBED_FILE(PageHtml, "pipelines/report/page.html")
-RETORT_EMBED_FILE(PageCss, "pipelines/report/page.css")
-RETORT_EMBED_FILE(PageJs, "pipelines/report/page.js")
+RETORT_EMBED_FILE(PageHtml, "pipelines/reporting/page.html")
+RETORT_EMBED_FILE(PageCss, "pipelines/reporting/page.css")
+RETORT_EMBED_FILE(PageJs, "pipelines/reporting/page.js")
 RETORT_EMBED_FILE(PlotlyJs, "external/plotly/plotly.min.js")
 
 }  // namespace retort::pipelines

@@ -1,4 +1,4 @@
-#include "retort/pipelines/command_line.h"
+#include "retort/pipelines/program/command_line.h"
 
 #include <cstdlib>
 #include <map>

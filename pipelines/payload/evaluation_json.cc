@@ -1,4 +1,4 @@
-#include "retort/pipelines/evaluation_json.h"
+#include "retort/pipelines/payload/evaluation_json.h"
 
 #include <cstdint>
 
