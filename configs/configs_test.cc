@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
-#include "retort/pipelines/load_config.h"
+#include "retort/pipelines/config/load_config.h"
 
 namespace retort::pipelines {
 namespace {

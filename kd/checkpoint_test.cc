@@ -33,19 +33,20 @@ std::vector<std::string> FilesIn(const std::string& folder) {
 
 // Tensors of several types and layouts, all holding functions of `value`.
 struct Content {
-  explicit Content(int64_t value)
-      : tensors({{"a", at::full({2, 3}, value + 0.25).t()},
+  explicit Content(int64_t value) : Content(value, static_cast<double>(value)) {}
+  Content(int64_t value, double real)
+      : tensors({{"a", at::full({2, 3}, real + 0.25).t()},
                  {"b", at::full({3}, value, at::kLong)},
-                 {"c", at::full({2}, value / 3.0, at::kDouble)},
-                 {"d", at::full({1, 2, 2, 2}, value).contiguous(at::MemoryFormat::ChannelsLast)}}) {}
+                 {"c", at::full({2}, real / 3, at::kDouble)},
+                 {"d", at::full({1, 2, 2, 2}, real).contiguous(at::MemoryFormat::ChannelsLast)}}) {}
 
   int64_t value() const {
-    const int64_t value = tensors[1].second[0].item<int64_t>();
-    const Content expected(value);
+    const int64_t number = tensors[1].second[0].item<int64_t>();
+    const Content expected(number);
     for (size_t i = 0; i < tensors.size(); ++i) {
       if (!tensors[i].second.equal(expected.tensors[i].second)) return -1;
     }
-    return value;
+    return number;
   }
 
   std::vector<nn::NamedTensor> tensors;

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <random>
@@ -83,7 +84,7 @@ double TrainOnce(TrainingTask task, Teacher& teacher, const std::string& folder)
   std::vector<Clock::time_point> steps;
   run.on_progress = [&steps](const TrainingRun::Progress&) { steps.push_back(Clock::now()); };
   Must(Train(task, run).status());
-  std::system(absl::StrCat("rm -r ", folder).c_str());
+  std::filesystem::remove_all(folder);
   return static_cast<double>((steps.size() - 1) * kBatch) / Seconds(steps.front(), steps.back());
 }
 
@@ -169,7 +170,7 @@ int Main(int64_t threads, int64_t steps, int64_t rounds) {
                 values.back());
   }
   PrintProfile(task, cached, 2 * steps);
-  std::system(absl::StrCat("rm -r ", folder).c_str());
+  std::filesystem::remove_all(folder);
   return 0;
 }
 

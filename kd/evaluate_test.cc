@@ -49,7 +49,7 @@ TEST_P(EvaluateTest, CountsAsScalarCodeDoes) {
   const auto got = Evaluate(model, *tiny.evaluator, index, kClasses, batch_size);
   ASSERT_TRUE(got.ok()) << got.status();
   EXPECT_EQ(got->images, expected.images);
-  EXPECT_DOUBLE_EQ(got->accuracy, correct / 11.0);
+  EXPECT_DOUBLE_EQ(got->accuracy, static_cast<double>(correct) / 11);
   EXPECT_NEAR(got->loss, expected.loss, 1e-6);
   EXPECT_EQ(got->confusion, expected.confusion);
   EXPECT_TRUE(model.training());

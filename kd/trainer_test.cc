@@ -213,8 +213,8 @@ TEST(TrainerTest, DropoutIsAFunctionOfSeedEpochAndStep) {
   options.images = 200;
   options.validation = 0;
   options.training = "epochs: 2 batch_size: 8 optimizer { sgd { learning_rate: 1e-3 } }";
-  const auto dropped = [](const TinyOptions& options) {
-    TinyTraining tiny(options);
+  const auto dropped = [](const TinyOptions& tiny_options) {
+    TinyTraining tiny(tiny_options);
     EXPECT_TRUE(Train(tiny.task, RunIn(NewFolder())).ok());
     return tiny.model->dropped();
   };
@@ -442,7 +442,7 @@ INSTANTIATE_TEST_SUITE_P(
         ResumeCase{"SgdDistillation", kDistillation,
                    "epochs: 2 batch_size: 4 optimizer { sgd { learning_rate: 0.1 momentum: 0.9 weight_decay: 1e-3 } }",
                    0}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& instance) { return instance.param.name; });
 
 TEST(TrainerTest, AnotherTrainingsFolderIsRefused) {
   TrainingRun run = RunIn(NewFolder());

@@ -49,15 +49,17 @@ class BatchAssembly : public Halide::Generator<BatchAssembly> {
     images.dim(1).set_min(0).set_stride(channels());
     images.dim(2).set_min(0);
     images.dim(3).set_min(0);
-    params.dim(0).set_bounds(0, 3).set_stride(1);
-    scale.dim(0).set_bounds(0, channels());
-    offset.dim(0).set_bounds(0, channels());
+    index.dim(0).set_stride(Expr());
+    params.dim(0).set_bounds(0, 3).set_stride(Expr());
+    scale.dim(0).set_bounds(0, channels()).set_stride(Expr());
+    offset.dim(0).set_bounds(0, channels()).set_stride(Expr());
     output.dim(0).set_bounds(0, width()).set_stride(Expr());
     output.dim(1).set_bounds(0, images.dim(2).extent());
     output.dim(2).set_bounds(0, channels());
     output.dim(3).set_min(0);
 
-    // Rows are unpacked to planes in cache; vectors of a plane are then converted and, for channels_last, woven together.
+    // Rows are unpacked to planes in cache; vectors of a plane are then converted and, for channels_last, woven
+    // together.
     Var task{"task"};
     output.reorder(c, x, y, b).split(b, task, b, kTask, Halide::TailStrategy::GuardWithIf).parallel(task);
     row.compute_at(output, y).store_at(output, b).vectorize(x, kStep);

@@ -15,9 +15,9 @@
 #include "retort/kd/objective.h"
 #include "retort/kd/teacher.h"
 #include "retort/nn/build_model.h"
-#include "retort/pipelines/data_source.h"
+#include "retort/data/sources/read_source.h"
 #include "retort/pipelines/stage.h"
-#include "retort/pipelines/trained_model.h"
+#include "retort/pipelines/payload/trained_model.h"
 
 namespace retort::pipelines {
 namespace {
@@ -69,7 +69,7 @@ class Rehearsal {
   }
 
   absl::Status Ingest(size_t i) {
-    RETORT_ASSIGN_OR_RETURN(data::DatasetSplits splits, ReadSource(plan_.stages[i].config->ingest(), data_dir_));
+    RETORT_ASSIGN_OR_RETURN(data::DatasetSplits splits, data::ReadSource(plan_.stages[i].config->ingest(), data_dir_));
     out_ << absl::StreamFormat("    %d training and %d test images, %dx%dx%d, %d classes; %s on disk and in memory\n",
                                splits.train.size, splits.test.size, splits.train.height, splits.train.width,
                                splits.train.channels, splits.train.class_names.size(),

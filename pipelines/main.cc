@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <climits>
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -11,15 +12,15 @@
 
 #include "retort/data/io/file.h"
 #include "retort/data/io/status_macros.h"
-#include "retort/pipelines/artifact_store.h"
-#include "retort/pipelines/command_line.h"
+#include "retort/pipelines/store/artifact_store.h"
+#include "retort/pipelines/program/command_line.h"
 #include "retort/pipelines/dry_run.h"
-#include "retort/pipelines/exit_code.h"
-#include "retort/pipelines/load_config.h"
+#include "retort/pipelines/program/exit_code.h"
+#include "retort/pipelines/config/load_config.h"
 #include "retort/pipelines/plan.h"
 #include "retort/pipelines/run_plan.h"
 #include "retort/pipelines/stage.h"
-#include "retort/pipelines/stop_signal.h"
+#include "retort/pipelines/program/stop_signal.h"
 
 namespace retort::pipelines {
 namespace {
@@ -31,8 +32,12 @@ void BoundThreadSpin(char** argv) {
   setenv("THP_MEM_ALLOC_ENABLE", "1", /*overwrite=*/0);
   if (std::getenv("GOMP_SPINCOUNT") != nullptr) return;
   setenv("GOMP_SPINCOUNT", "5000", /*overwrite=*/0);
-  execv("/proc/self/exe", argv);
-  // Without /proc the program runs as it is, only slower.
+  // Not "/proc/self/exe" itself: that would be the name in a list of processes. Without /proc it only runs slower.
+  char path[PATH_MAX];
+  const ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+  if (length <= 0) return;
+  path[length] = '\0';
+  execv(path, argv);
 }
 
 // The first that is not empty: flag, config, environment, folder in the user's cache.

@@ -16,8 +16,8 @@
 #include "retort/data/io/file.h"
 #include "retort/data/io/sha256.h"
 #include "retort/data/io/status_macros.h"
-#include "retort/pipelines/canonical_text.h"
-#include "retort/pipelines/data_source.h"
+#include "retort/pipelines/store/canonical_text.h"
+#include "retort/data/sources/read_source.h"
 #include "retort/pipelines/stage.h"
 #include "retort/pipelines/stage_type.h"
 
@@ -82,7 +82,7 @@ absl::StatusOr<std::string> KeyText(const Plan& plan, const PlannedStage& stage,
   append("config.", ConfigText(KindMessage(*stage.config)));
   if (type.numeric) append("numerics.", CanonicalText(plan.pipeline->numerics()));
   if (stage.config->has_ingest()) {
-    RETORT_ASSIGN_OR_RETURN(const std::string digest, SourceDigest(stage.config->ingest(), data_dir));
+    RETORT_ASSIGN_OR_RETURN(const std::string digest, data::SourceDigest(stage.config->ingest(), data_dir));
     if (!digest.empty()) absl::StrAppend(&text, "source: ", digest, "\n");
   }
   // A report shows names; to everything else they are nothing.

@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 
-#include "retort/pipelines/artifact_store.h"
+#include "retort/pipelines/store/artifact_store.h"
 #include "retort/pipelines/pipeline.pb.h"
 
 namespace retort::pipelines {

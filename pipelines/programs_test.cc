@@ -19,7 +19,7 @@
 #include "nlohmann/json.hpp"
 
 #include "retort/data/io/file.h"
-#include "retort/pipelines/artifact_store.h"
+#include "retort/pipelines/store/artifact_store.h"
 #include "retort/testing/subprocess.h"
 
 namespace retort::pipelines {

@@ -7,7 +7,7 @@
 
 #include "absl/status/status.h"
 
-#include "retort/pipelines/artifact_store.h"
+#include "retort/pipelines/store/artifact_store.h"
 #include "retort/pipelines/plan.h"
 
 namespace retort::pipelines {

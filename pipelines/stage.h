@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-#include "retort/pipelines/artifact_store.h"
+#include "retort/pipelines/store/artifact_store.h"
 #include "retort/pipelines/pipeline.pb.h"
 
 namespace retort::pipelines {

@@ -31,7 +31,7 @@ at::Tensor Uniform(std::mt19937& random, std::vector<int64_t> shape, double boun
   at::Tensor tensor = at::empty(shape);
   float* const values = tensor.mutable_data_ptr<float>();
   for (int64_t i = 0; i < tensor.numel(); ++i) {
-    values[i] = static_cast<float>((random() / 4294967296.0 * 2 - 1) * bound);
+    values[i] = static_cast<float>((static_cast<double>(random()) / 4294967296.0 * 2 - 1) * bound);
   }
   return tensor;
 }
@@ -53,9 +53,10 @@ data::Dataset TinyDataset(int64_t size, uint32_t seed) {
   std::vector<uint8_t> pixels;
   std::vector<int64_t> labels;
   for (int64_t i = 0; i < size; ++i) {
-    labels.push_back(random() % kClasses);
+    labels.push_back(static_cast<int64_t>(random() % kClasses));
     for (int64_t h = 0; h < kSide; ++h) {
-      for (int64_t w = 0; w < kSide; ++w) pixels.push_back((h == labels.back() ? 120 : 0) + random() % 120);
+      const uint64_t light = h == labels.back() ? 120 : 0;
+      for (int64_t w = 0; w < kSide; ++w) pixels.push_back(static_cast<uint8_t>(light + random() % 120));
     }
   }
   return Must(data::MakeDataset(std::move(pixels), std::move(labels), kSide, kSide, 1, {"first", "second", "third"}));

@@ -8,8 +8,8 @@
 #include "retort/data/augment_plan.h"
 #include "retort/data/io/file.h"
 #include "retort/data/io/status_macros.h"
-#include "retort/pipelines/payload.pb.h"
-#include "retort/pipelines/seed.h"
+#include "retort/pipelines/payload/payload.pb.h"
+#include "retort/pipelines/stages/seed.h"
 
 namespace retort::pipelines {
 

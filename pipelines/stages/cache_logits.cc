@@ -18,7 +18,7 @@
 #include "retort/nn/runtime.h"
 #include "retort/pipelines/progress/progress.h"
 #include "retort/pipelines/stages/inputs.h"
-#include "retort/pipelines/trained_model.h"
+#include "retort/pipelines/payload/trained_model.h"
 
 namespace retort::pipelines {
 

@@ -7,9 +7,9 @@
 #include "retort/data/io/status_macros.h"
 #include "retort/kd/evaluate.h"
 #include "retort/nn/runtime.h"
-#include "retort/pipelines/evaluation_json.h"
+#include "retort/pipelines/payload/evaluation_json.h"
 #include "retort/pipelines/stages/inputs.h"
-#include "retort/pipelines/trained_model.h"
+#include "retort/pipelines/payload/trained_model.h"
 
 namespace retort::pipelines {
 

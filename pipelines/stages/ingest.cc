@@ -5,13 +5,13 @@
 
 #include "retort/data/dataset.h"
 #include "retort/data/io/status_macros.h"
-#include "retort/pipelines/data_source.h"
+#include "retort/data/sources/read_source.h"
 
 namespace retort::pipelines {
 
 absl::StatusOr<StageOutput> RunIngest(const StageContext& context) {
   const absl::Time start = absl::Now();
-  RETORT_ASSIGN_OR_RETURN(const data::DatasetSplits splits, ReadSource(context.stage->ingest(), context.data_dir));
+  RETORT_ASSIGN_OR_RETURN(const data::DatasetSplits splits, data::ReadSource(context.stage->ingest(), context.data_dir));
   RETORT_RETURN_IF_ERROR(data::WriteDataset(absl::StrCat(context.work_dir, "/dataset.safetensors"), splits));
   StageOutput output;
   output.files = {"dataset.safetensors"};

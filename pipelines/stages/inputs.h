@@ -9,7 +9,7 @@
 #include "retort/data/augment_plan.h"
 #include "retort/data/batcher.h"
 #include "retort/data/dataset.h"
-#include "retort/pipelines/payload.pb.h"
+#include "retort/pipelines/payload/payload.pb.h"
 #include "retort/pipelines/stage.h"
 
 namespace retort::pipelines {

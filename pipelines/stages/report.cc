@@ -14,7 +14,7 @@
 
 #include "retort/data/io/file.h"
 #include "retort/data/io/status_macros.h"
-#include "retort/pipelines/report/report.h"
+#include "retort/pipelines/reporting/report.h"
 
 namespace retort::pipelines {
 namespace {
@@ -89,11 +89,18 @@ absl::StatusOr<ReportRun> StartRun(const StageInput& input) {
 absl::StatusOr<StageOutput> RunReport(const StageContext& context) {
   ReportData report;
   report.pipeline = context.pipeline->name();
+  std::vector<std::string> sources;
+  for (const config::Stage& stage : context.pipeline->stage()) {
+    if (stage.has_ingest()) sources.push_back(Chosen(stage.ingest()));
+  }
+  report.dataset = absl::StrJoin(sources, ", ");
   for (const StageInput& input : context.inputs) {
     if (report.runs.empty() || report.runs.back().name != input.name) {
       RETORT_ASSIGN_OR_RETURN(ReportRun run, StartRun(input));
       report.runs.push_back(std::move(run));
     }
+    RETORT_ASSIGN_OR_RETURN(const double images, input.artifact.Metric("images"));
+    report.test_images = std::llround(images);
     RETORT_ASSIGN_OR_RETURN(ReportReplicate replicate, ReadReplicate(input));
     report.runs.back().replicates.push_back(std::move(replicate));
   }

@@ -17,11 +17,11 @@
 #include "retort/kd/trainer.h"
 #include "retort/nn/build_model.h"
 #include "retort/nn/runtime.h"
-#include "retort/pipelines/evaluation_json.h"
+#include "retort/pipelines/payload/evaluation_json.h"
 #include "retort/pipelines/progress/progress.h"
-#include "retort/pipelines/seed.h"
+#include "retort/pipelines/stages/seed.h"
 #include "retort/pipelines/stages/inputs.h"
-#include "retort/pipelines/trained_model.h"
+#include "retort/pipelines/payload/trained_model.h"
 
 namespace retort::pipelines {
 
@@ -88,6 +88,7 @@ absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const Train
   output.files = {"model.safetensors", "model.textproto", "metrics.jsonl", "evaluation.json"};
   output.metrics = {{"accuracy", evaluation.accuracy},
                     {"loss", evaluation.loss},
+                    {"images", static_cast<double>(evaluation.images)},
                     {"parameters", static_cast<double>(nn::CountParameters(*model))}};
   output.seconds = std::max(seconds, absl::ToDoubleSeconds(absl::Now() - start));
   return output;

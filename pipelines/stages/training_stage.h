@@ -1,5 +1,6 @@
 // What finetune and distill share. Payload: model.safetensors, model.textproto, metrics.jsonl (one line an epoch, see
-// kd/trainer.h), evaluation.json (test split). Metrics: accuracy, loss, parameters.
+// kd/trainer.h), evaluation.json (test split). Metrics: accuracy, loss, images (of the test split),
+// parameters.
 #pragma once
 
 #include <cstdint>

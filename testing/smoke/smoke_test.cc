@@ -19,6 +19,12 @@ TEST(Smoke, ProtobufWithMapsBesideLibTorch) {
   EXPECT_EQ(message.entry().size(), 2u);
 }
 
+TEST(Smoke, OptionsOfFieldsAreRead) {
+  const auto* field = config::Smoke::descriptor()->FindFieldByName("seconds");
+  ASSERT_NE(field, nullptr);
+  EXPECT_EQ(field->options().GetExtension(config::smoke_unit), "s");
+}
+
 TEST(Smoke, ExceptionsOfLibTorchAreCaught) { EXPECT_THROW(at::ones({2, 3}).view({7}), c10::Error); }
 
 }  // namespace

@@ -1,2 +1,1 @@
 // A generator program without a generator: `-r` makes it write the runtime alone.
-

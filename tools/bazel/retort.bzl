@@ -73,16 +73,25 @@ def retort_cc_library(name, srcs = [], hdrs = [], copts = [], **kwargs):
             deps = [":" + name],
         )
 
-def retort_cc_binary(name, copts = [], linkopts = [], **kwargs):
-    """A program that exports no symbol but main."""
+def retort_cc_binary(name, testonly = False, copts = [], linkopts = [], **kwargs):
+    """A program that exports no symbol but main, and a test `<name>_symbols_test` of that."""
     cc_binary(
         name = name,
+        testonly = testonly,
         copts = _COPTS + copts,
         linkopts = _LINKOPTS + linkopts,
         additional_linker_inputs = [_HIDE_SYMBOLS],
         linkstatic = True,
         **kwargs
     )
+    if not testonly:
+        native.sh_test(
+            name = name + "_symbols_test",
+            size = "small",
+            srcs = [Label("//tools/lint:binary_symbols.sh")],
+            args = ["$(location :%s)" % name],
+            data = [":" + name],
+        )
 
 def retort_cc_test(name, srcs = None, deps = [], copts = [], linkopts = [], size = "small", **kwargs):
     """A GoogleTest program, by default of the source <name>.cc; gtest and its main come by themselves."""
@@ -94,7 +103,7 @@ def retort_cc_test(name, srcs = None, deps = [], copts = [], linkopts = [], size
         linkopts = _LINKOPTS + linkopts,
         additional_linker_inputs = [_HIDE_SYMBOLS],
         linkstatic = True,
-        deps = deps + ["@googletest//:gtest_main"],
+        deps = deps + [Label("//tools/lint:test_main")],
         **kwargs
     )
 

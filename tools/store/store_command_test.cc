@@ -17,7 +17,7 @@
 
 #include "retort/data/io/file.h"
 #include "retort/data/io/sha256.h"
-#include "retort/pipelines/artifact_store.h"
+#include "retort/pipelines/store/artifact_store.h"
 
 namespace retort::tools {
 namespace {

@@ -1,0 +1,71 @@
+#include "retort/data/augment_plan.h"
+
+#include "absl/status/status.h"
+#include "absl/strings/str_format.h"
+
+#include "retort/data/philox.h"
+
+namespace retort::data {
+namespace {
+
+using config::AugmentStep;
+
+// A step's tag in the counter: its field number in AugmentStep, which is never given to another kind.
+PhiloxBits DrawBits(uint64_t seed, int64_t image, int64_t view, AugmentStep::StepCase step) {
+  return Philox(seed, static_cast<uint64_t>(image), static_cast<uint32_t>(view), static_cast<uint32_t>(step));
+}
+
+int32_t UniformShift(uint64_t bits, int32_t pad) {
+  return static_cast<int32_t>(UniformInt(bits, 2 * static_cast<uint64_t>(pad) + 1)) - pad;
+}
+
+}  // namespace
+
+absl::StatusOr<AugmentPlan> AugmentPlan::Create(const google::protobuf::RepeatedPtrField<AugmentStep>& steps,
+                                                uint64_t seed) {
+  AugmentPlan plan;
+  plan.seed_ = seed;
+  int previous = AugmentStep::STEP_NOT_SET;
+  for (int i = 0; i < steps.size(); ++i) {
+    const AugmentStep& step = steps[i];
+    switch (step.step_case()) {
+      case AugmentStep::kCrop:
+        plan.pad_ = step.crop().pad();
+        if (plan.pad_ < 0) {
+          return absl::InvalidArgumentError(
+              absl::StrFormat("augment step[%d]: crop.pad is %d; it must not be negative", i, plan.pad_));
+        }
+        break;
+      case AugmentStep::kFlip:
+        plan.flip_probability_ = step.flip().probability();
+        if (!(plan.flip_probability_ >= 0 && plan.flip_probability_ <= 1)) {
+          return absl::InvalidArgumentError(absl::StrFormat(
+              "augment step[%d]: flip.probability is %g; permitted are 0..1", i, plan.flip_probability_));
+        }
+        break;
+      case AugmentStep::STEP_NOT_SET:
+        return absl::InvalidArgumentError(absl::StrFormat("augment step[%d] is empty; give crop or flip", i));
+    }
+    // The kinds are numbered in the order they must come in.
+    if (step.step_case() <= previous) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("augment step[%d] is a second one of its kind or comes too late; permitted are at most one "
+                          "crop, then at most one flip",
+                          i));
+    }
+    previous = step.step_case();
+  }
+  return plan;
+}
+
+ops::BatchAssemblyParams AugmentPlan::Draw(int64_t image, int64_t view) const {
+  const PhiloxBits crop = DrawBits(seed_, image, view, AugmentStep::kCrop);
+  const PhiloxBits flip = DrawBits(seed_, image, view, AugmentStep::kFlip);
+  ops::BatchAssemblyParams params;
+  params.dy = UniformShift(crop[0], pad_);
+  params.dx = UniformShift(crop[1], pad_);
+  params.flip = UniformDouble(flip[0]) < flip_probability_ ? 1 : 0;
+  return params;
+}
+
+}  // namespace retort::data

@@ -1,0 +1,145 @@
+#include "retort/data/augment_plan.h"
+
+#include <cstdint>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "gmock/gmock.h"
+#include "google/protobuf/text_format.h"
+#include "gtest/gtest.h"
+
+#include "retort/data/augment.pb.h"
+
+namespace retort::data {
+namespace {
+
+using ::google::protobuf::RepeatedPtrField;
+using ::testing::HasSubstr;
+
+RepeatedPtrField<config::AugmentStep> Steps(const std::vector<std::string>& texts) {
+  RepeatedPtrField<config::AugmentStep> steps;
+  for (const std::string& text : texts) {
+    EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, steps.Add())) << text;
+  }
+  return steps;
+}
+
+AugmentPlan Plan(const std::vector<std::string>& texts, uint64_t seed) {
+  return AugmentPlan::Create(Steps(texts), seed).value();
+}
+
+std::tuple<int, int, int> Draw(const AugmentPlan& plan, int64_t image, int64_t view) {
+  const ops::BatchAssemblyParams params = plan.Draw(image, view);
+  return {params.dy, params.dx, params.flip};
+}
+
+double ChiSquare(const std::vector<int>& count, double expected) {
+  double sum = 0;
+  for (const int n : count) sum += (n - expected) * (n - expected) / expected;
+  return sum;
+}
+
+TEST(AugmentPlanTest, WithoutStepsLeavesImagesAlone) {
+  const AugmentPlan plan = Plan({}, 5);
+  EXPECT_EQ(plan.pad(), 0);
+  for (int64_t image = 0; image < 100; ++image) EXPECT_EQ(Draw(plan, image, 0), std::make_tuple(0, 0, 0));
+}
+
+TEST(AugmentPlanTest, TakesDefaultsFromTheSchema) {
+  const AugmentPlan plan = Plan({"crop {}", "flip {}"}, 5);
+  EXPECT_EQ(plan.pad(), 4);
+  int flips = 0;
+  for (int64_t image = 0; image < 10000; ++image) flips += plan.Draw(image, 0).flip;
+  // Four standard deviations of a fair coin are 200.
+  EXPECT_NEAR(flips, 5000, 200);
+}
+
+TEST(AugmentPlanTest, IsAFunctionOfSeedImageAndView) {
+  const AugmentPlan plan = Plan({"crop {}", "flip {}"}, 5);
+  std::vector<std::tuple<int, int, int>> forward, backward;
+  for (int64_t image = 0; image < 50; ++image) forward.push_back(Draw(plan, image, 3));
+  const AugmentPlan again = Plan({"crop {}", "flip {}"}, 5);
+  for (int64_t image = 49; image >= 0; --image) backward.insert(backward.begin(), Draw(again, image, 3));
+  EXPECT_EQ(forward, backward);
+}
+
+// Number of the first 1000 images that get other parameters.
+int Different(const AugmentPlan& a, int64_t view_a, const AugmentPlan& b, int64_t view_b) {
+  int different = 0;
+  for (int64_t image = 0; image < 1000; ++image) different += Draw(a, image, view_a) != Draw(b, image, view_b) ? 1 : 0;
+  return different;
+}
+
+TEST(AugmentPlanTest, DrawsAnewForEachSeedAndView) {
+  const std::vector<std::string> steps = {"crop {}", "flip {}"};
+  // 9 * 9 * 2 outcomes: about 994 of 1000 differ by chance.
+  EXPECT_GT(Different(Plan(steps, 5), 0, Plan(steps, 6), 0), 970);
+  EXPECT_GT(Different(Plan(steps, 5), 0, Plan(steps, uint64_t{5} | uint64_t{1} << 40), 0), 970);
+  EXPECT_GT(Different(Plan(steps, 5), 0, Plan(steps, 5), 1), 970);
+}
+
+TEST(AugmentPlanTest, KeepsAStepsDrawsWhenAnotherIsAdded) {
+  const AugmentPlan crop = Plan({"crop {}"}, 5), flip = Plan({"flip {}"}, 5), both = Plan({"crop {}", "flip {}"}, 5);
+  for (int64_t image = 0; image < 100; ++image) {
+    EXPECT_EQ(both.Draw(image, 2).dy, crop.Draw(image, 2).dy);
+    EXPECT_EQ(both.Draw(image, 2).dx, crop.Draw(image, 2).dx);
+    EXPECT_EQ(both.Draw(image, 2).flip, flip.Draw(image, 2).flip);
+  }
+}
+
+TEST(AugmentPlanTest, DrawsEveryWindowAndMirrorEquallyOften) {
+  const AugmentPlan plan = Plan({"crop { pad: 2 }", "flip {}"}, 29);
+  constexpr int kOutcomes = 5 * 5 * 2;
+  std::vector<int> count(kOutcomes);
+  for (int64_t image = 0; image < 500; ++image) {
+    for (int64_t view = 0; view < 50; ++view) {
+      const ops::BatchAssemblyParams p = plan.Draw(image, view);
+      ++count.at(static_cast<size_t>(((p.dy + 2) * 5 + p.dx + 2) * 2 + p.flip));
+    }
+  }
+  // 49 degrees of freedom: 85.4 is exceeded with probability 0.001.
+  EXPECT_LT(ChiSquare(count, 500.0 * 50 / kOutcomes), 85.4);
+}
+
+TEST(AugmentPlanTest, FlipsWithTheGivenProbability) {
+  const AugmentPlan never = Plan({"flip { probability: 0 }"}, 1), always = Plan({"flip { probability: 1 }"}, 1),
+                    seldom = Plan({"flip { probability: 0.1 }"}, 1);
+  int flips = 0;
+  for (int64_t image = 0; image < 10000; ++image) {
+    EXPECT_EQ(never.Draw(image, 0).flip, 0);
+    EXPECT_EQ(always.Draw(image, 0).flip, 1);
+    flips += seldom.Draw(image, 0).flip;
+  }
+  EXPECT_NEAR(flips, 1000, 120);  // Four standard deviations.
+}
+
+struct BadSteps {
+  std::string name;
+  std::vector<std::string> steps;
+  std::string message;
+};
+
+class AugmentPlanBadStepsTest : public ::testing::TestWithParam<BadSteps> {};
+
+TEST_P(AugmentPlanBadStepsTest, AreRefused) {
+  const absl::Status status = AugmentPlan::Create(Steps(GetParam().steps), 1).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr(GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Steps, AugmentPlanBadStepsTest,
+    ::testing::Values(
+        BadSteps{"FlipThenCrop", {"flip {}", "crop {}"}, "step[1] is a second one of its kind or comes too late"},
+        BadSteps{"TwoCrops", {"crop {}", "crop {}"}, "step[1] is a second one of its kind or comes too late"},
+        BadSteps{"TwoFlips", {"crop {}", "flip {}", "flip {}"}, "step[2] is a second one"},
+        BadSteps{"Empty", {"crop {}", ""}, "step[1] is empty; give crop or flip"},
+        BadSteps{"NegativePad", {"crop { pad: -1 }"}, "step[0]: crop.pad is -1"},
+        BadSteps{"ProbabilityAboveOne", {"flip { probability: 1.5 }"}, "flip.probability is 1.5; permitted are 0..1"},
+        BadSteps{"ProbabilityNotANumber", {"flip { probability: nan }"}, "flip.probability is nan"}),
+    [](const auto& instance) { return instance.param.name; });
+
+}  // namespace
+}  // namespace retort::data

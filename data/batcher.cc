@@ -1,0 +1,101 @@
+#include "retort/data/batcher.h"
+
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "ATen/ops/empty.h"
+#include "ATen/ops/empty_strided.h"
+#include "ATen/ops/from_blob.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_format.h"
+
+#include "retort/data/io/status_macros.h"
+#include "retort/ops/batch_assembly_params.h"
+#include "retort/ops/torch/batch_assembly.h"
+
+namespace retort::data {
+namespace {
+
+// A tensor over memory that is only read.
+template <typename T>
+at::Tensor Wrap(absl::Span<const T> values, at::IntArrayRef shape) {
+  return at::from_blob(const_cast<T*>(values.data()), shape, c10::CppTypeToScalarType<T>::value);
+}
+
+at::Tensor CopyOf(absl::Span<const int64_t> values) {
+  return Wrap(values, {static_cast<int64_t>(values.size())}).clone();
+}
+
+absl::Status CheckStatistics(const ChannelStatistics& statistics, int64_t channels) {
+  if (static_cast<int64_t>(statistics.mean.size()) != channels ||
+      static_cast<int64_t>(statistics.std.size()) != channels) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "normalization has %d means and %d standard deviations, but images have %d channels; give one each a "
+        "channel",
+        statistics.mean.size(), statistics.std.size(), channels));
+  }
+  for (size_t c = 0; c < statistics.mean.size(); ++c) {
+    if (!std::isfinite(statistics.mean[c]) || !std::isfinite(statistics.std[c]) || statistics.std[c] <= 0) {
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "normalization of channel %d has mean %g and standard deviation %g; give a finite mean and a finite "
+          "standard deviation greater than 0",
+          c, statistics.mean[c], statistics.std[c]));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckRange(absl::string_view name, absl::Span<const int64_t> values, int64_t size) {
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (values[i] < 0 || values[i] >= size) {
+      return absl::OutOfRangeError(
+          absl::StrFormat("batch: %s[%d] = %d; permitted are 0..%d", name, i, values[i], size - 1));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Batcher> Batcher::Create(const Dataset* dataset, AugmentPlan plan, ChannelStatistics normalization,
+                                        Layout layout) {
+  RETORT_RETURN_IF_ERROR(CheckStatistics(normalization, dataset->channels));
+  Batcher batcher(dataset, plan, layout);
+  for (size_t c = 0; c < normalization.mean.size(); ++c) {
+    batcher.scale_.push_back(static_cast<float>(1 / (255 * normalization.std[c])));
+    batcher.offset_.push_back(static_cast<float>(-normalization.mean[c] / normalization.std[c]));
+  }
+  return batcher;
+}
+
+absl::StatusOr<Batch> Batcher::Assemble(absl::Span<const int64_t> index, absl::Span<const int64_t> views) const {
+  RETORT_RETURN_IF_ERROR(CheckRange("index", index, dataset_->size));
+  RETORT_RETURN_IF_ERROR(CheckRange("views", views, int64_t{std::numeric_limits<uint32_t>::max()} + 1));
+  const int64_t v = static_cast<int64_t>(views.size()), b = static_cast<int64_t>(index.size());
+  const int64_t c = dataset_->channels, h = dataset_->height, w = dataset_->width;
+
+  // All views are one batch for the op, [V*B].
+  const at::Tensor params = at::empty({v * b, 3}, at::kInt);
+  auto* draws = static_cast<ops::BatchAssemblyParams*>(params.mutable_data_ptr());
+  for (const int64_t view : views) {
+    for (const int64_t image : index) *draws++ = plan_.Draw(image, view);
+  }
+
+  Batch batch;
+  batch.index = CopyOf(index);
+  batch.view = CopyOf(views);
+  batch.labels = at::empty({b}, at::kLong);
+  auto* label = batch.labels.mutable_data_ptr<int64_t>();
+  for (const int64_t image : index) *label++ = dataset_->labels[static_cast<size_t>(image)];
+  batch.images = layout_ == Layout::kChannelsLast
+                     ? at::empty_strided({v, b, c, h, w}, {b * h * w * c, h * w * c, 1, w * c, c}, at::kFloat)
+                     : at::empty({v, b, c, h, w}, at::kFloat);
+  RETORT_RETURN_IF_ERROR(
+      ops::torch::BatchAssembly(Wrap(dataset_->images, {dataset_->size, h, w, c}), batch.index.repeat({v}), params,
+                                Wrap(absl::MakeConstSpan(scale_), {c}), Wrap(absl::MakeConstSpan(offset_), {c}),
+                                batch.images.view({v * b, c, h, w})));
+  return batch;
+}
+
+}  // namespace retort::data

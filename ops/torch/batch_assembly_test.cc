@@ -1,0 +1,162 @@
+#include "retort/ops/torch/batch_assembly.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ATen/Context.h"
+#include "ATen/Parallel.h"
+#include "ATen/ops/empty.h"
+#include "ATen/ops/equal.h"
+#include "ATen/ops/full.h"
+#include "ATen/ops/rand.h"
+#include "ATen/ops/randint.h"
+#include "ATen/ops/zeros.h"
+#include "absl/status/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "retort/ops/batch_assembly_oracle.h"
+#include "retort/ops/batch_assembly_params.h"
+
+namespace retort::ops::torch {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct Inputs {
+  explicit Inputs(int64_t batch) {
+    at::manual_seed(23);
+    images = at::randint(256, {6, 9, 18, 3}, at::kByte);
+    index = at::randint(6, {batch}, at::kLong);
+    params = at::randint(-4, 5, {batch, 3}, at::kInt);
+    params.select(1, 2).remainder_(2);
+    scale = at::rand({3});
+    offset = at::rand({3});
+  }
+
+  absl::Status Run(const at::Tensor& output) const {
+    return BatchAssembly(images, index, params, scale, offset, output);
+  }
+
+  // f32 [B,C,H,W], contiguous.
+  at::Tensor Expected() const {
+    const int64_t batch = index.size(0);
+    at::Tensor output = at::empty({batch, 3, 9, 18});
+    BatchAssemblyOracle(images.const_data_ptr<uint8_t>(), 9, 18, 3, index.const_data_ptr<int64_t>(),
+                        static_cast<const BatchAssemblyParams*>(params.const_data_ptr()), batch,
+                        scale.const_data_ptr<float>(), offset.const_data_ptr<float>(), output.mutable_data_ptr<float>(),
+                        {output.stride(0), output.stride(1), output.stride(2), output.stride(3)});
+    return output;
+  }
+
+  at::Tensor images, index, params, scale, offset;
+};
+
+struct OutputLayout {
+  std::string name;
+  at::Tensor (*make)(int64_t batch);
+};
+
+class BatchAssemblyLayoutTest : public ::testing::TestWithParam<OutputLayout> {};
+
+TEST_P(BatchAssemblyLayoutTest, EqualsTheOracle) {
+  for (const int64_t batch : {0, 1, 9}) {
+    const Inputs inputs(batch);
+    const at::Tensor output = GetParam().make(batch);
+    ASSERT_EQ(inputs.Run(output), absl::OkStatus());
+    EXPECT_TRUE(at::equal(output, inputs.Expected())) << "batch " << batch;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Layouts, BatchAssemblyLayoutTest,
+    ::testing::Values(
+        OutputLayout{"Contiguous",
+                     [](int64_t batch) {
+                       return at::empty({batch, 3, 9, 18});
+                     }},
+        OutputLayout{"ChannelsLast",
+                     [](int64_t batch) {
+                       return at::empty({batch, 3, 9, 18}, at::TensorOptions(), at::MemoryFormat::ChannelsLast);
+                     }},
+        OutputLayout{"Slice",
+                     [](int64_t batch) {
+                       return at::empty({batch, 2, 5, 9, 40}).select(1, 1).slice(1, 1, 4).slice(3, 3, 39, 2);
+                     }}),
+    [](const auto& instance) { return instance.param.name; });
+
+TEST(BatchAssemblyTest, GivesTheSameForEachNumberOfThreads) {
+  const Inputs inputs(31);
+  for (const int threads : {1, 2, 3}) {
+    at::set_num_threads(threads);
+    const at::Tensor output = at::empty({31, 3, 9, 18});
+    ASSERT_EQ(inputs.Run(output), absl::OkStatus());
+    EXPECT_TRUE(at::equal(output, inputs.Expected())) << threads << " threads";
+  }
+}
+
+TEST(BatchAssemblyTest, TakesSlicedInputsWithoutCopying) {
+  const Inputs inputs(4);
+  Inputs sliced = inputs;
+  sliced.images = at::zeros({12, 9, 18, 3}, at::kByte).slice(0, 0, 12, 2);
+  sliced.images.copy_(inputs.images);
+  sliced.index = at::zeros({4, 2}, at::kLong).select(1, 1);
+  sliced.index.copy_(inputs.index);
+  sliced.params = inputs.params.t().contiguous().t();
+  sliced.scale = at::zeros({3, 2}).select(1, 0);
+  sliced.scale.copy_(inputs.scale);
+  sliced.offset = at::zeros({3, 5}).select(1, 4);
+  sliced.offset.copy_(inputs.offset);
+  const at::Tensor output = at::empty({4, 3, 9, 18});
+  ASSERT_EQ(sliced.Run(output), absl::OkStatus());
+  EXPECT_TRUE(at::equal(output, inputs.Expected()));
+}
+
+struct BadCall {
+  std::string name;
+  absl::Status (*call)(const Inputs& inputs, const at::Tensor& output);
+  absl::StatusCode code;
+  std::string message;
+};
+
+class BatchAssemblyBadCallTest : public ::testing::TestWithParam<BadCall> {};
+
+TEST_P(BatchAssemblyBadCallTest, IsRefusedAndLeavesTheOutputAlone) {
+  const at::Tensor output = at::full({4, 3, 9, 18}, 5.0);
+  const absl::Status status = GetParam().call(Inputs(4), output);
+  EXPECT_EQ(status.code(), GetParam().code) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr(GetParam().message));
+  EXPECT_TRUE(at::equal(output, at::full({4, 3, 9, 18}, 5.0)));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Calls, BatchAssemblyBadCallTest,
+    ::testing::Values(
+        BadCall{"IndexBeyondTheEnd",
+                [](const Inputs& i, const at::Tensor& output) {
+                  return BatchAssembly(i.images, at::full({4}, 6, at::kLong), i.params, i.scale, i.offset, output);
+                },
+                absl::StatusCode::kOutOfRange, "index[0] = 6, but images has 6"},
+        BadCall{"HalfPrecisionScale",
+                [](const Inputs& i, const at::Tensor& output) {
+                  return BatchAssembly(i.images, i.index, i.params, i.scale.to(at::kHalf), i.offset, output);
+                },
+                absl::StatusCode::kInvalidArgument, "scale has 1 dimensions of f16; give 1 of f32"},
+        BadCall{"OutputOfAnotherShape",
+                [](const Inputs& i, const at::Tensor& output) { return i.Run(output.slice(2, 1)); },
+                absl::StatusCode::kInvalidArgument, "output has shape [4,3,8,18]; give [B,C,H,W] = [4,3,9,18]"},
+        BadCall{"ExpandedOutput",
+                [](const Inputs& i, const at::Tensor& output) {
+                  return i.Run(output.slice(0, 0, 1).expand({4, 3, 9, 18}));
+                },
+                absl::StatusCode::kInvalidArgument, "output is expanded"},
+        BadCall{"UndefinedImages",
+                [](const Inputs& i, const at::Tensor& output) {
+                  return BatchAssembly(at::Tensor(), i.index, i.params, i.scale, i.offset, output);
+                },
+                absl::StatusCode::kInvalidArgument, "tensor images is undefined"}),
+    [](const auto& instance) { return instance.param.name; });
+
+}  // namespace
+}  // namespace retort::ops::torch

@@ -1,0 +1,41 @@
+#include "retort/pipelines/config/load_config.h"
+
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "retort/data/io/file.h"
+#include "retort/data/io/status_macros.h"
+#include "retort/pipelines/config/fault.h"
+#include "retort/pipelines/config/override.h"
+#include "retort/pipelines/config/text.h"
+#include "retort/pipelines/config/validate.h"
+
+namespace retort::pipelines {
+
+absl::StatusOr<config::Pipeline> LoadPipeline(const std::string& path, absl::Span<const std::string> overrides) {
+  constexpr int64_t kMostBytes = 1 << 20;
+  struct stat facts;
+  if (stat(path.c_str(), &facts) == 0 && facts.st_size > kMostBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": ", facts.st_size, " bytes are no config; permitted: ", kMostBytes));
+  }
+  RETORT_ASSIGN_OR_RETURN(const std::string text, data::ReadFile(path));
+
+  config::Pipeline pipeline;
+  Said said;
+  std::vector<Fault> faults;
+  const bool readable = ReadMessage(text, &pipeline, &said, &faults);
+  if (readable) {
+    for (size_t i = 0; i < overrides.size(); ++i) {
+      ApplyOverride(overrides[i], static_cast<int>(i), &pipeline, &said, &faults);
+    }
+    Validate(pipeline, said, &faults);
+  }
+  if (!faults.empty()) return absl::InvalidArgumentError(FaultsText(path, overrides, pipeline, std::move(faults)));
+  return pipeline;
+}
+
+}  // namespace retort::pipelines

@@ -1,0 +1,511 @@
+#include "retort/pipelines/config/load_config.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "retort/data/io/file.h"
+
+namespace retort::pipelines {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr char kConfig[] = R"(name: "test"
+seed: 7
+stage { name: "cifar" ingest { cifar10 {} } }
+stage {
+  name: "teacher"
+  finetune {
+    data: "cifar"
+    model { deep_nn { hidden: 64 } }
+    objective { term { cross_entropy {} } }
+    train { epochs: 2 optimizer { adam {} } }
+  }
+}
+stage { name: "views" augment { data: "cifar" count: 5 step { crop {} } step { flip {} } } }
+stage { name: "targets" cache_logits { views: "views" teacher: "teacher" precision: FP16 } }
+stage {
+  name: "student"
+  distill {
+    targets: "targets"
+    model { light_nn {} }
+    objective {
+      term { weight: 0.2 cross_entropy { label_smoothing: 0.1 } }
+      term { weight: 0.8 distill { temperature: 4 form: KL } }
+    }
+    train { epochs: 2 batch_size: 64 optimizer { sgd { learning_rate: 0.1 } } }
+    view_use: VIEWS_IN_TURN
+    replicates: 3
+  }
+}
+stage {
+  name: "live"
+  distill {
+    data: "cifar" teacher: "teacher"
+    model { light_nn {} }
+    objective { term { attention { pair { student: "conv2" teacher: "conv4" } } } }
+    train { optimizer { adam {} } validation {} normalize { mean: [0.5, 0.5, 0.5] std: [0.2, 0.2, 0.2] } }
+  }
+}
+stage { name: "results" report { run: ["teacher", "student", "live"] } }
+)";
+
+std::string ConfigPath() { return absl::StrCat(testing::TempDir(), "/config.textproto"); }
+
+absl::StatusOr<config::Pipeline> Load(const std::string& text, const std::vector<std::string>& overrides = {}) {
+  EXPECT_TRUE(data::WriteFileAtomically(ConfigPath(), text).ok());
+  return LoadPipeline(ConfigPath(), overrides);
+}
+
+struct BadConfig {
+  std::string name;
+  std::vector<std::pair<std::string, std::string>> edits =
+      {};  // of kConfig: a text that occurs once, and what it becomes
+  std::vector<std::string> overrides = {};
+  std::vector<std::string> faults = {};  // all of them; $ is the path of the file
+};
+
+class LoadBadConfig : public testing::TestWithParam<BadConfig> {};
+
+TEST_P(LoadBadConfig, ReportsAllFaults) {
+  std::string text = kConfig;
+  for (const auto& [from, to] : GetParam().edits) {
+    const size_t at = text.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    ASSERT_EQ(text.find(from, at + 1), std::string::npos) << from;
+    text.replace(at, from.size(), to);
+  }
+  const absl::Status status = Load(text, GetParam().overrides).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(absl::StrReplaceAll(status.message(), {{ConfigPath(), "$"}}), absl::StrJoin(GetParam().faults, "\n"));
+}
+
+const std::vector<BadConfig>& BadConfigs() {
+  static const auto& cases = *new std::vector<BadConfig>{
+      {.name = "UnknownField",
+       .edits = {{"epochs: 2 batch_size", "epoch: 2 batch_size"}},
+       .faults = {"$:24:13: stage \"student\": train: no field \"epoch\"; permitted: augment, batch_size, epochs, "
+                  "normalize, optimizer, schedule, validation; did you mean \"epochs\"?"}},
+      {.name = "UnknownFieldWithNothingNear",
+       .edits = {{"seed: 7", "colour: \"red\""}},
+       .faults = {"$:2:1: no field \"colour\"; permitted: deployment, name, numerics, seed, stage"}},
+      {.name = "UnknownFieldOfAChild",
+       .edits = {{"replicates: 3", "epochs: 3"}},
+       .faults = {"$:26:5: stage \"student\": no field \"epochs\"; permitted: data, model, objective, replicates, "
+                  "targets, teacher, train, view_use; did you mean \"train.epochs\"?"}},
+      {.name = "UnknownKindOfStage",
+       .edits = {{"views\" augment {", "views\" augmentation {"}},
+       .faults = {"$:13:23: stage \"views\": no field \"augmentation\"; permitted: augment, cache_logits, distill, "
+                  "evaluate, finetune, ingest, name, report"}},
+      {.name = "UnknownAlternative",
+       .edits = {{"cifar10 {}", "imagenet {}"}},
+       .faults = {"$:3:32: stage \"cifar\": no field \"imagenet\"; permitted: cifar10, cifar100, procedural"}},
+      {.name = "UnknownModel",
+       .edits = {{"model { deep_nn { hidden: 64 } }", "model { resnet18 {} }"}},
+       .faults = {"$:8:13: stage \"teacher\": model: no field \"resnet18\"; permitted: deep_nn, light_nn"}},
+      {.name = "UnknownFieldNumber",
+       .edits = {{"seed: 7", "2: 7"}},
+       .faults = {"$:2:1: needs the name of a field, got \"2\""}},
+      {.name = "Extension",
+       .edits = {{"seed: 7", "[retort.x]: 7"}},
+       .faults = {"$:2:1: needs the name of a field, got \"[\""}},
+      {.name = "UnknownEnum",
+       .edits = {{"FP16", "FP61"}},
+       .faults =
+           {"$:14:74: stage \"targets\": precision: no value FP61; permitted: FP16, FP32; did you mean \"FP16\"?"}},
+      {.name = "LowerCaseEnum",
+       .edits = {{"form: KL", "form: kl"}},
+       .faults = {"$:22:51: stage \"student\": objective.term[1].distill.form: no value kl; permitted: KL, "
+                  "SOFT_CROSS_ENTROPY; did you mean \"KL\"?"}},
+      {.name = "EnumNumber",
+       .edits = {{"FP16", "7"}},
+       .faults = {"$:14:74: stage \"targets\": precision: no value 7; permitted: FP16, FP32"}},
+      {.name = "StringForInteger",
+       .edits = {{"epochs: 2 optimizer { adam", "epochs: \"two\" optimizer { adam"}},
+       .faults = {"$:10:13: stage \"teacher\": train.epochs: needs an integer, got \"two\""}},
+      {.name = "RealForInteger",
+       .edits = {{"count: 5", "count: 5.5"}},
+       .faults = {"$:13:47: stage \"views\": count: needs an integer, got \"5.5\""}},
+      {.name = "IntegerForString",
+       .edits = {{"name: \"views\"", "name: 5"}},
+       .faults = {"$:13:9: stage[2]: name: needs a string in quotes, got \"5\"",
+                  "$:14:40: stage \"targets\": views: no stage \"views\"; needs an earlier stage of kind augment; "
+                  "permitted: none"}},
+      {.name = "WordForString",
+       .edits = {{"data: \"cifar\"\n", "data: cifar\n"}},
+       .faults = {"$:7:5: stage \"teacher\": data: needs a string in quotes, got \"cifar\""}},
+      {.name = "WordForBool",
+       .edits = {{"cifar10 {}", "cifar100 { fine: yes }"}},
+       .faults = {"$:3:43: stage \"cifar\": cifar100.fine: needs true or false, got \"yes\""}},
+      {.name = "WordForNumber",
+       .edits = {{"label_smoothing: 0.1", "label_smoothing: low"}},
+       .faults = {"$:21:42: stage \"student\": objective.term[0].cross_entropy.label_smoothing: needs a decimal "
+                  "number, got \"low\""}},
+      {.name = "ValueForMessage",
+       .edits = {{"model { light_nn {} }\n    objective {\n", "model: 3\n    objective {\n"}},
+       .faults = {"$:19:5: stage \"student\": model: needs a message, model { ... }, got \"3\""}},
+      {.name = "MessageForValue",
+       .edits = {{"seed: 7", "seed { x: 1 }"}},
+       .faults = {"$:2:1: seed: needs an integer, got \"{\""}},
+      {.name = "MissingValue",
+       .edits = {{"count: 5 step { crop {} }", "count: step { crop {} }"}},
+       .faults = {"$:13:47: stage \"views\": count: needs an integer, got \"step\"",
+                  "$:13:59: stage \"views\": needs the name of a field, got \"{\""}},
+      {.name = "MissingColon",
+       .edits = {{"replicates: 3", "replicates 3"}},
+       .faults = {"$:26:16: stage \"student\": ':' is missing after \"replicates\""}},
+      {.name = "MissingBrace",
+       .edits = {{"seed: 7\n", "seed: 7\nnumerics { threads: 1\n"}},
+       .faults = {"$:3:10: numerics: this message is never closed with '}'"}},
+      {.name = "ExtraBrace", .edits = {{"seed: 7\n", "seed: 7 }\n"}}, .faults = {"$:2:9: '}' closes nothing"}},
+      {.name = "UnclosedString",
+       .edits = {{"name: \"test\"", "name: \"test"}},
+       .faults = {"$:1:12: String literals cannot cross line boundaries."}},
+      {.name = "SetTwice",
+       .edits = {{"seed: 7", "seed: 7 seed: 8"}},
+       .faults = {"$:2:9: \"seed\" is set twice; first in line 2"}},
+      {.name = "MessageSetTwice",
+       .edits = {{"seed: 7", "numerics {} numerics { threads: 1 }"}},
+       .faults = {"$:2:13: \"numerics\" is set twice; first in line 2"}},
+      {.name = "TwoAlternatives",
+       .edits = {{"targets: \"targets\"", "targets: \"targets\" data: \"cifar\""}},
+       .faults = {"$:18:24: stage \"student\": \"data\" and \"targets\" exclude each other; leave one of them out"}},
+      {.name = "TwoModels",
+       .edits = {{"light_nn {} }\n    objective {\n", "light_nn {} deep_nn {} }\n    objective {\n"}},
+       .faults = {"$:19:25: stage \"student\": model: \"deep_nn\" and \"light_nn\" exclude each other; leave one of "
+                  "them out"}},
+      {.name = "TrailingWord",
+       .edits = {{"\"live\"] } }\n", "\"live\"] } }\nend\n"}},
+       .faults = {"$:39:1: no field \"end\"; permitted: deployment, name, numerics, seed, stage"}},
+      {.name = "TrailingJunk",
+       .edits = {{"\"live\"] } }\n", "\"live\"] } }\n42\n"}},
+       .faults = {"$:39:1: needs the name of a field, got \"42\""}},
+      {.name = "BelowRange",
+       .edits = {{"hidden: 64", "hidden: 0"}},
+       .faults = {"$:8:23: stage \"teacher\": model.deep_nn.hidden: 0 is not in [1, 65536]"}},
+      {.name = "AboveRange",
+       .edits = {{"batch_size: 64", "batch_size: 100000"}},
+       .faults = {"$:24:23: stage \"student\": train.batch_size: 100000 is not in [1, 65536]"}},
+      {.name = "AtOpenEnd",
+       .edits = {{"temperature: 4", "temperature: 0"}},
+       .faults = {"$:22:36: stage \"student\": objective.term[1].distill.temperature: 0 is not in (0, 1000]"}},
+      {.name = "NegativeWeight",
+       .edits = {{"weight: 0.2", "weight: -0.2"}},
+       .faults = {"$:21:14: stage \"student\": objective.term[0].weight: -0.2 is not in [0, 1000000000]"}},
+      {.name = "NotANumber",
+       .edits = {{"temperature: 4", "temperature: nan"}},
+       .faults = {"$:22:36: stage \"student\": objective.term[1].distill.temperature: nan is not in (0, 1000]"}},
+      {.name = "Infinite",
+       .edits = {{"weight: 0.2", "weight: inf"}},
+       .faults = {"$:21:14: stage \"student\": objective.term[0].weight: inf is not in [0, 1000000000]"}},
+      {.name = "Overflow",
+       .edits = {{"label_smoothing: 0.1", "label_smoothing: 1e999"}},
+       .faults = {"$:21:42: stage \"student\": objective.term[0].cross_entropy.label_smoothing: inf is not in [0, 1)"}},
+      {.name = "IntegerOverflow",
+       .edits = {{"epochs: 2 optimizer { adam", "epochs: 99999999999 optimizer { adam"}},
+       .faults = {"$:10:13: stage \"teacher\": train.epochs: 99999999999 is not in [1, 1000000]"}},
+      {.name = "NegativeSeed",
+       .edits = {{"seed: 7", "seed: -7"}},
+       .faults = {"$:2:1: seed: -7 is not in [0, 18446744073709551615]"}},
+      {.name = "MissingName", .edits = {{"name: \"test\"\n", ""}}, .faults = {"$:1:1: needs \"name\""}},
+      {.name = "EmptyName", .edits = {{"name: \"test\"", "name: \"\""}}, .faults = {"$:1:1: name: must not be empty"}},
+      {.name = "NameWithSlash",
+       .edits = {{"name: \"test\"", "name: \"../test\""}},
+       .faults = {"$:1:1: name: has other characters than letters, digits, - and _"}},
+      {.name = "MissingModel",
+       .edits = {{"model { light_nn {} }\n    objective {\n", "objective {\n"}},
+       .faults = {"$:17:3: stage \"student\": needs \"model\""}},
+      {.name = "MissingSource",
+       .edits = {{"targets: \"targets\"\n", ""}},
+       .faults = {"$:17:3: stage \"student\": needs one of data, targets"}},
+      {.name = "MissingKind",
+       .edits = {{"ingest { cifar10 {} }", ""}},
+       .faults =
+           {"$:3:1: stage \"cifar\": needs one of ingest, finetune, augment, cache_logits, distill, evaluate, report"}},
+      {.name = "MissingStageName",
+       .edits = {{"name: \"views\"", ""}},
+       .faults = {"$:13:1: stage[2]: needs \"name\"",
+                  "$:14:40: stage \"targets\": views: no stage \"views\"; needs an earlier stage of kind augment; "
+                  "permitted: none"}},
+      {.name = "StageNameTwice",
+       .edits = {{"name: \"views\"", "name: \"teacher\""}},
+       .faults = {"$:13:9: stage \"teacher\": name: \"teacher\" is the name of an earlier stage too; each stage needs "
+                  "its own",
+                  "$:14:40: stage \"targets\": views: no stage \"views\"; needs an earlier stage of kind augment; "
+                  "permitted: teacher"}},
+      {.name = "StageNameWithSpace",
+       .edits = {{"name: \"live\"", "name: \"live one\""}},
+       .faults = {"$:30:3: stage \"live one\": name: \"live one\" has other characters than letters, digits and _",
+                  "$:38:62: stage \"results\": run[2]: no stage \"live\"; needs an earlier stage of kind distill or "
+                  "evaluate or finetune; permitted: live one, student, teacher"}},
+      {.name = "StageNameIsAField",
+       .edits = {{"name: \"live\"", "name: \"seed\""}},
+       .faults = {"$:30:3: stage \"seed\": name: \"seed\" is a field of the pipeline; choose another name",
+                  "$:38:62: stage \"results\": run[2]: no stage \"live\"; needs an earlier stage of kind distill or "
+                  "evaluate or finetune; permitted: seed, student, teacher"}},
+      {.name = "NoTerm",
+       .edits = {{"term { cross_entropy {} }", ""}},
+       .faults = {"$:9:5: stage \"teacher\": objective: \"term\" occurs 0 times; permitted: [1, 64]"}},
+      {.name = "NoReportedRun",
+       .edits = {{"run: [\"teacher\", \"student\", \"live\"]", ""}},
+       .faults = {"$:38:25: stage \"results\": \"run\" occurs 0 times; permitted: [1, 1000]"}},
+      {.name = "TermWithoutKind",
+       .edits = {{"term { cross_entropy {} }", "term { weight: 2 }"}},
+       .faults = {"$:9:17: stage \"teacher\": objective.term[0]: needs one of cross_entropy, distill, "
+                  "cosine_embedding, attention"}},
+      {.name = "NoSuchStage",
+       .edits = {{"teacher: \"teacher\" precision", "teacher: \"techer\" precision"}},
+       .faults = {"$:14:55: stage \"targets\": teacher: no stage \"techer\"; needs an earlier stage of kind distill or "
+                  "finetune; permitted: teacher; did you mean \"teacher\"?"}},
+      {.name = "LaterStage",
+       .edits = {{"teacher: \"teacher\" precision", "teacher: \"live\" precision"}},
+       .faults =
+           {"$:14:55: stage \"targets\": teacher: stage \"live\" comes later in the file; move it before this stage"}},
+      {.name = "OwnStage",
+       .edits = {{"teacher: \"teacher\"\n", "teacher: \"live\"\n"}},
+       .faults = {"$:32:19: stage \"live\": teacher: names its own stage; needs an earlier stage of kind distill or "
+                  "finetune; permitted: student, teacher"}},
+      {.name = "StageOfAnotherKind",
+       .edits = {{"teacher: \"teacher\"\n", "teacher: \"views\"\n"}},
+       .faults = {"$:32:19: stage \"live\": teacher: stage \"views\" is of kind augment; needs an earlier stage of "
+                  "kind distill or finetune; permitted: student, teacher"}},
+      {.name = "EmptyReference",
+       .edits = {{"\"student\", \"live\"", "\"student\", \"\""}},
+       .faults = {"$:38:62: stage \"results\": run[2]: needs the name of an earlier stage of kind distill or evaluate "
+                  "or finetune"}},
+      {.name = "TargetsAndTeacher",
+       .edits = {{"targets: \"targets\"", "targets: \"targets\" teacher: \"teacher\""}},
+       .faults = {"$:18:24: stage \"student\": teacher: \"targets\" already say what the teacher said; leave "
+                  "\"teacher\" out, or use \"data\""}},
+      {.name = "TargetsAndAugment",
+       .edits = {{"epochs: 2 batch_size", "augment { flip {} } epochs: 2 batch_size"}},
+       .faults = {"$:24:13: stage \"student\": train.augment[0]: \"targets\" belong to the views of their own augment "
+                  "stage; put the steps there"}},
+      {.name = "ViewUseWithoutTargets",
+       .edits = {{"data: \"cifar\" teacher: \"teacher\"",
+                  "data: \"cifar\" teacher: \"teacher\" view_use: VIEWS_IN_TURN"}},
+       .faults = {"$:32:38: stage \"live\": view_use: has no use without \"targets\""}},
+      {.name = "TeacherTermInFinetune",
+       .edits = {{"term { cross_entropy {} }", "term { cross_entropy {} } term { distill {} }"}},
+       .faults = {"$:9:43: stage \"teacher\": objective.term[1]: \"distill\" needs a teacher, and a finetune stage has "
+                  "none; use a distill stage"}},
+      {.name = "TeacherTermWithoutTeacher",
+       .edits = {{"data: \"cifar\" teacher: \"teacher\"", "data: \"cifar\""}},
+       .faults = {"$:34:17: stage \"live\": objective.term[0]: \"attention\" needs a teacher; set \"teacher\" beside "
+                  "\"data\", or \"targets\" instead of it"}},
+      {.name = "TeacherWithoutATermForIt",
+       .edits = {{"attention { pair { student: \"conv2\" teacher: \"conv4\" } }", "cross_entropy {}"}},
+       .faults = {"$:32:19: stage \"live\": teacher: no term of the objective uses it; add one, such as distill { }, "
+                  "or leave it out"}},
+      {.name = "EmbeddingNotStored",
+       .edits = {{"distill { temperature: 4 form: KL }", "cosine_embedding {}"}},
+       .faults = {"$:22:7: stage \"student\": objective.term[1]: \"cosine_embedding\" needs embeddings, which stage "
+                  "\"targets\" does not store; set embedding: true there"}},
+      {.name = "AttentionWithTargets",
+       .edits = {{"distill { temperature: 4 form: KL }", "attention { pair { student: \"a\" teacher: \"b\" } }"}},
+       .faults = {"$:22:7: stage \"student\": objective.term[1]: \"attention\" needs the teacher's feature maps, which "
+                  "\"targets\" do not hold; use \"data\" and \"teacher\""}},
+      {.name = "NothingWeighs",
+       .edits = {{"weight: 0.2", "weight: 0"}, {"weight: 0.8", "weight: 0"}},
+       .faults = {"$:20:5: stage \"student\": objective: the weight of every term is 0: nothing is trained"}},
+      {.name = "StepTwice",
+       .edits = {{"step { crop {} }", "step { flip {} }"}},
+       .faults = {"$:13:73: stage \"views\": step[1]: \"flip\" occurs twice; permitted: once"}},
+      {.name = "StepsOutOfOrder",
+       .edits = {{"step { crop {} } step { flip {} }", "step { flip {} } step { crop {} }"}},
+       .faults = {"$:13:73: stage \"views\": step[1]: \"crop\" comes too late; the order is crop, flip"}},
+      {.name = "TrainStepsOutOfOrder",
+       .edits = {{"validation {}", "validation {} augment { flip {} } augment { crop {} }"}},
+       .faults = {"$:35:69: stage \"live\": train.augment[1]: \"crop\" comes too late; the order is crop, flip"}},
+      {.name = "MeanAndStdDiffer",
+       .edits = {{"std: [0.2, 0.2, 0.2]", "std: 0.2"}},
+       .faults = {"$:35:49: stage \"live\": train.normalize: mean has 3 numbers, std 1; both need one a channel"}},
+      {.name = "StdIsZero",
+       .edits = {{"std: [0.2, 0.2, 0.2]", "std: [0.2, 0, 0.2]"}},
+       .faults = {"$:35:94: stage \"live\": train.normalize.std[1]: 0 is not in (0, 10]"}},
+      {.name = "TooManyChannels",
+       .edits = {{"mean: [0.5, 0.5, 0.5] std: [0.2, 0.2, 0.2]", "mean: [0,0,0,0,0] std: [1,1,1,1,1]"}},
+       .faults = {"$:35:49: stage \"live\": train.normalize: \"mean\" occurs 5 times; permitted: [1, 4]",
+                  "$:35:49: stage \"live\": train.normalize: \"std\" occurs 5 times; permitted: [1, 4]"}},
+      {.name = "WarmUpLongerThanTraining",
+       .edits = {{"epochs: 2 optimizer { adam {} }", "epochs: 2 optimizer { adam {} } schedule { warmup_epochs: 3 }"}},
+       .faults = {"$:10:56: stage \"teacher\": train.schedule.warmup_epochs: 3 is more than all 2 epochs"}},
+      {.name = "NesterovWithoutMomentum",
+       .edits = {{"learning_rate: 0.1", "learning_rate: 0.1 momentum: 0 nesterov: true"}},
+       .faults = {"$:24:87: stage \"student\": train.optimizer.sgd.nesterov: needs a momentum above 0"}},
+      {.name = "TeacherOfOtherClasses",
+       .edits = {{"stage { name: \"views\" augment { data: \"cifar\"",
+                  "stage { name: \"hundred\" ingest { cifar100 {} } }\nstage { name: \"views\" augment { data: "
+                  "\"hundred\""}},
+       .faults =
+           {"$:15:55: stage \"targets\": teacher: stage \"teacher\" is trained on 10 classes, but \"views\" has 100"}},
+      {.name = "FiveFaultsAtOnce",
+       .edits = {{"seed: 7", "sed: 7"},
+                 {"hidden: 64", "hidden: 0"},
+                 {"data: \"cifar\" count", "data: \"cfar\" count"},
+                 {"FP16", "FP61"},
+                 {"epochs: 2 batch_size", "epochs: \"two\" batch_size"}},
+       .faults = {"$:2:1: no field \"sed\"; permitted: deployment, name, numerics, seed, stage; did you mean \"seed\"?",
+                  "$:8:23: stage \"teacher\": model.deep_nn.hidden: 0 is not in [1, 65536]",
+                  "$:13:33: stage \"views\": data: no stage \"cfar\"; needs an earlier stage of kind ingest; "
+                  "permitted: cifar; did you mean \"cifar\"?",
+                  "$:14:74: stage \"targets\": precision: no value FP61; permitted: FP16, FP32; did you mean \"FP16\"?",
+                  "$:24:13: stage \"student\": train.epochs: needs an integer, got \"two\""}},
+      {.name = "SetUnknownField",
+       .overrides = {"student.train.epoch=3"},
+       .faults = {"--set student.train.epoch=3: stage \"student\": train: no field \"epoch\"; permitted: augment, "
+                  "batch_size, epochs, normalize, optimizer, schedule, validation; did you mean \"epochs\"?"}},
+      {.name = "SetUnknownStage",
+       .overrides = {"studnt.train.epochs=3"},
+       .faults = {"--set studnt.train.epochs=3: no stage and no field \"studnt\"; permitted: cifar, deployment, live, "
+                  "name, numerics, results, seed, stage, student, targets, teacher, views; did you mean \"student\"?"}},
+      {.name = "SetOutOfRange",
+       .overrides = {"student.train.epochs=0"},
+       .faults = {"--set student.train.epochs=0: stage \"student\": train.epochs: 0 is not in [1, 1000000]"}},
+      {.name = "SetWrongType",
+       .overrides = {"student.train.epochs=ten"},
+       .faults = {"--set student.train.epochs=ten: stage \"student\": train.epochs: needs an integer, got \"ten\""}},
+      {.name = "SetWithoutValue",
+       .overrides = {"seed"},
+       .faults = {"--set seed: needs the form path=value, such as seed=7"}},
+      {.name = "SetNothing", .overrides = {"seed="}, .faults = {"--set seed=: seed: needs an integer, got nothing"}},
+      {.name = "SetWithoutIndex",
+       .overrides = {"student.objective.term.weight=1"},
+       .faults = {"--set student.objective.term.weight=1: stage \"student\": objective.term: is repeated; say which, "
+                  "such as term[0]"}},
+      {.name = "SetBeyondTheEnd",
+       .overrides = {"student.objective.term[2].weight=1"},
+       .faults = {"--set student.objective.term[2].weight=1: stage \"student\": objective.term: no element \"2\"; "
+                  "permitted: 0 to 1"}},
+      {.name = "SetIndexOfSingle",
+       .overrides = {"student.train[0].epochs=1"},
+       .faults = {"--set student.train[0].epochs=1: stage \"student\": train: is not repeated; leave \"[0]\" out"}},
+      {.name = "SetIntoAValue",
+       .overrides = {"seed.x=1"},
+       .faults = {"--set seed.x=1: seed: is a value and has no field \"x\""}},
+      {.name = "SetTrailing",
+       .overrides = {"seed=3 name: \"x\""},
+       .faults = {"--set seed=3 name: \"x\": unexpected \"name\" after the value"}},
+      {.name = "SetUnclosedMessage",
+       .overrides = {"teacher.train.optimizer={ sgd { }"},
+       .faults = {"--set teacher.train.optimizer={ sgd { }: stage \"teacher\": train.optimizer: this message is never "
+                  "closed with '}'"}},
+      {.name = "SetUnknownInMessage",
+       .overrides = {"teacher.train.optimizer={ sgd { rate: 1 } }"},
+       .faults = {"--set teacher.train.optimizer={ sgd { rate: 1 } }: stage \"teacher\": train.optimizer.sgd: no field "
+                  "\"rate\"; permitted: learning_rate, momentum, nesterov, weight_decay"}},
+      {.name = "SetEnum",
+       .overrides = {"targets.precision=FP8"},
+       .faults = {"--set targets.precision=FP8: stage \"targets\": precision: no value FP8; permitted: FP16, FP32"}},
+      {.name = "SetReference",
+       .overrides = {"targets.teacher=nobody"},
+       .faults = {"--set targets.teacher=nobody: stage \"targets\": teacher: no stage \"nobody\"; needs an earlier "
+                  "stage of kind distill or finetune; permitted: teacher"}},
+      {.name = "SetAndFile",
+       .edits = {{"hidden: 64", "hidden: 0"}},
+       .overrides = {"student.replicates=0", "seed=x"},
+       .faults = {"$:8:23: stage \"teacher\": model.deep_nn.hidden: 0 is not in [1, 65536]",
+                  "--set student.replicates=0: stage \"student\": replicates: 0 is not in [1, 1000]",
+                  "--set seed=x: seed: needs an integer, got \"x\""}},
+  };
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, LoadBadConfig, testing::ValuesIn(BadConfigs()),
+                         [](const testing::TestParamInfo<BadConfig>& test) { return test.param.name; });
+
+TEST(LoadPipeline, ReadsAGoodConfig) {
+  const absl::StatusOr<config::Pipeline> pipeline = Load(kConfig);
+  ASSERT_TRUE(pipeline.ok()) << pipeline.status();
+  EXPECT_EQ(pipeline->name(), "test");
+  EXPECT_EQ(pipeline->seed(), 7u);
+  ASSERT_EQ(pipeline->stage_size(), 7);
+  EXPECT_EQ(pipeline->stage(5).distill().objective().term(0).attention().pair(0).teacher(), "conv4");
+  EXPECT_EQ(pipeline->stage(6).report().run(2), "live");
+}
+
+TEST(LoadPipeline, MissingFileIsNotFound) {
+  const absl::Status status = LoadPipeline("/no/such/file.textproto", {}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("/no/such/file.textproto"));
+}
+
+TEST(LoadPipeline, EmptyFileIsRefused) {
+  for (const char* text : {"", "\n", "# nothing but a comment\n"}) {
+    const absl::Status status = Load(text).status();
+    EXPECT_THAT(std::string(status.message()), HasSubstr("needs \"name\""));
+    EXPECT_THAT(std::string(status.message()), HasSubstr("\"stage\" occurs 0 times; permitted: [1, 1000]"));
+  }
+}
+
+TEST(LoadPipeline, HugeFileIsRefused) {
+  const absl::Status status = Load(std::string((1 << 20) + 1, '#')).status();
+  EXPECT_THAT(std::string(status.message()), HasSubstr("1048577 bytes are no config"));
+}
+
+TEST(LoadPipeline, ManyFaultsAreCounted) {
+  std::string text = "name: \"x\" stage { name: \"y\" ingest { cifar10 {} } }\n";
+  for (int i = 0; i < 250; ++i) absl::StrAppend(&text, "colour: ", i, "\n");
+  const absl::Status status = Load(text).status();
+  EXPECT_THAT(std::string(status.message()), HasSubstr(":101:1: no field \"colour\""));
+  EXPECT_THAT(std::string(status.message()), testing::EndsWith("\nand 150 more faults"));
+}
+
+TEST(LoadPipeline, OverridesApplyInOrder) {
+  const absl::StatusOr<config::Pipeline> pipeline =
+      Load(kConfig, {
+                        "seed=8",
+                        "seed=9",
+                        "numerics.threads=1",
+                        "deployment.store=/data/store=1",
+                        "student.train.epochs=3",
+                        "student.objective.term[1].distill.temperature=2",
+                        "student.objective.term[1].distill.form=SOFT_CROSS_ENTROPY",
+                        "student.train.validation.fraction=0.2",
+                        "teacher.train.optimizer={ sgd { learning_rate: 0.5 } }",
+                        "teacher.model.light_nn.hidden=32",
+                        "live.train.normalize.mean=[0.1, 0.2, 0.3]",
+                        "live.train.normalize.std[1]=0.7",
+                        "views.step=[{ flip { probability: 1 } }]",
+                        "results.run=[teacher, \"live\"]",
+                        "stage[0].ingest.cifar100={ fine: false }",
+                        "targets.precision=FP32",
+                    });
+  ASSERT_TRUE(pipeline.ok()) << pipeline.status();
+  EXPECT_EQ(pipeline->seed(), 9u);
+  EXPECT_EQ(pipeline->numerics().threads(), 1);
+  EXPECT_EQ(pipeline->deployment().store(), "/data/store=1");
+  const config::Distill& student = pipeline->stage(4).distill();
+  EXPECT_EQ(student.train().epochs(), 3);
+  EXPECT_EQ(student.train().batch_size(), 64);
+  EXPECT_EQ(student.objective().term(1).distill().temperature(), 2);
+  EXPECT_EQ(student.objective().term(1).distill().form(), config::DistillKl::SOFT_CROSS_ENTROPY);
+  EXPECT_EQ(student.train().validation().fraction(), 0.2);
+  const config::Finetune& teacher = pipeline->stage(1).finetune();
+  EXPECT_EQ(teacher.train().optimizer().sgd().learning_rate(), 0.5);
+  EXPECT_FALSE(teacher.train().optimizer().has_adam());
+  EXPECT_EQ(teacher.model().light_nn().hidden(), 32);
+  const config::Normalization& normalize = pipeline->stage(5).distill().train().normalize();
+  EXPECT_THAT(normalize.mean(), testing::ElementsAre(0.1, 0.2, 0.3));
+  EXPECT_THAT(normalize.std(), testing::ElementsAre(0.2, 0.7, 0.2));
+  ASSERT_EQ(pipeline->stage(2).augment().step_size(), 1);
+  EXPECT_EQ(pipeline->stage(2).augment().step(0).flip().probability(), 1);
+  EXPECT_THAT(pipeline->stage(6).report().run(), testing::ElementsAre("teacher", "live"));
+  EXPECT_FALSE(pipeline->stage(0).ingest().cifar100().fine());
+}
+
+// What an override puts right is no fault of the file any more.
+TEST(LoadPipeline, OverrideRepairsTheFile) {
+  const std::string text = absl::StrReplaceAll(kConfig, {{"batch_size: 64", "batch_size: 0"}});
+  EXPECT_FALSE(Load(text).ok());
+  EXPECT_TRUE(Load(text, {"student.train.batch_size=1"}).ok());
+}
+
+}  // namespace
+}  // namespace retort::pipelines

@@ -1,0 +1,87 @@
+#include "retort/pipelines/payload/trained_model.h"
+
+#include "absl/strings/str_cat.h"
+#include "google/protobuf/text_format.h"
+
+#include "retort/data/io/file.h"
+#include "retort/data/io/status_macros.h"
+#include "retort/nn/weights.h"
+
+namespace retort::pipelines {
+namespace {
+
+constexpr char kWeights[] = "model.safetensors";
+constexpr char kDescription[] = "model.textproto";
+
+std::string Describe(const nn::ModelShape& shape) {
+  return absl::StrCat(shape.channels, "x", shape.height, "x", shape.width, " and ", shape.classes, " classes");
+}
+
+}  // namespace
+
+absl::StatusOr<data::ChannelStatistics> ResolveNormalization(const config::Normalization& config,
+                                                             const data::Dataset& dataset) {
+  if (config.mean_size() == 0 && config.std_size() == 0) return data::ComputeChannelStatistics(dataset);
+  if (config.mean_size() != dataset.channels || config.std_size() != dataset.channels) {
+    return absl::InvalidArgumentError(absl::StrCat("normalize has ", config.mean_size(), " mean and ", config.std_size(),
+                                                   " std, the images have ", dataset.channels,
+                                                   " channels; give one of each a channel, or leave normalize out"));
+  }
+  return data::ChannelStatistics{{config.mean().begin(), config.mean().end()},
+                                 {config.std().begin(), config.std().end()}};
+}
+
+nn::ModelShape ShapeOf(const data::Dataset& dataset) {
+  return {.channels = dataset.channels,
+          .height = dataset.height,
+          .width = dataset.width,
+          .classes = static_cast<int64_t>(dataset.class_names.size())};
+}
+
+absl::Status SaveTrainedModel(const std::string& folder, const nn::Model& model, const config::Model& config,
+                              const data::Dataset& dataset, const data::ChannelStatistics& normalization) {
+  config::TrainedModel description;
+  *description.mutable_model() = config;
+  description.set_channels(static_cast<int32_t>(dataset.channels));
+  description.set_height(static_cast<int32_t>(dataset.height));
+  description.set_width(static_cast<int32_t>(dataset.width));
+  for (const std::string& name : dataset.class_names) description.add_class_name(name);
+  for (const double mean : normalization.mean) description.mutable_normalize()->add_mean(mean);
+  for (const double std : normalization.std) description.mutable_normalize()->add_std(std);
+  std::string text;
+  google::protobuf::TextFormat::PrintToString(description, &text);
+  RETORT_RETURN_IF_ERROR(data::WriteFileAtomically(absl::StrCat(folder, "/", kDescription), text));
+  return nn::SaveModel(absl::StrCat(folder, "/", kWeights), model, {});
+}
+
+absl::StatusOr<TrainedModel> LoadTrainedModel(const StoredArtifact& artifact, bool channels_last) {
+  RETORT_ASSIGN_OR_RETURN(const std::string text, data::ReadFile(artifact.File(kDescription)));
+  config::TrainedModel description;
+  if (!google::protobuf::TextFormat::ParseFromString(text, &description)) {
+    return absl::DataLossError(absl::StrCat(artifact.File(kDescription), " is no description of a model"));
+  }
+  TrainedModel trained;
+  trained.shape = {.channels = description.channels(),
+                   .height = description.height(),
+                   .width = description.width(),
+                   .classes = description.class_name_size()};
+  trained.class_names = {description.class_name().begin(), description.class_name().end()};
+  trained.normalization = {{description.normalize().mean().begin(), description.normalize().mean().end()},
+                           {description.normalize().std().begin(), description.normalize().std().end()}};
+  RETORT_ASSIGN_OR_RETURN(trained.model,
+                          nn::BuildModel(description.model(), trained.shape, /*seed=*/0, channels_last));
+  RETORT_RETURN_IF_ERROR(nn::LoadModel(artifact.File(kWeights), trained.model.get()));
+  return trained;
+}
+
+absl::Status CheckFits(const TrainedModel& model, const data::Dataset& dataset) {
+  const nn::ModelShape shape = ShapeOf(dataset);
+  if (shape.channels == model.shape.channels && shape.height == model.shape.height && shape.width == model.shape.width &&
+      shape.classes == model.shape.classes) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat("the model takes ", Describe(model.shape), ", the data set has ",
+                                                 Describe(shape), "; use a model that was trained on such data"));
+}
+
+}  // namespace retort::pipelines

@@ -1,0 +1,300 @@
+#include "retort/pipelines/reporting/report.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+
+#include "retort/pipelines/reporting/page_files.h"
+
+namespace retort::pipelines {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+ReportReplicate Replicate(uint64_t seed, double accuracy, double loss, double seconds) {
+  ReportReplicate replicate;
+  replicate.seed = seed;
+  replicate.accuracy = accuracy;
+  replicate.loss = loss;
+  replicate.seconds = seconds;
+  replicate.key = "0123456789abcdef0123456789abcdef";
+  return replicate;
+}
+
+// A teacher of one seed and a student of three: accuracies 70, 71 and 72.
+ReportData TwoRuns() {
+  ReportData data{"tiny", "cifar10", 10000, {}};
+  ReportRun teacher{"teacher", "finetune", "deep_nn", "cross_entropy", 1186986, {Replicate(7, 0.8, 0.625, 1234.5)}};
+  ReportRun student{
+      "student",  "distill",
+      "light_nn", "0.75 cross_entropy + 0.25 distill",
+      267738,     {Replicate(7, 0.70, 0.90, 10), Replicate(8, 0.71, 0.95, 11), Replicate(9, 0.72, 1.00, 12.9)}};
+  student.replicates[0].epochs = {{1, 2.25, 0.25, 2.0, 0.5}, {2, 1.5, 0.5, kNan, kNan}};
+  data.runs = {teacher, student};
+  return data;
+}
+
+TEST(ReportTable, AlignsMeansAndDeviations) {
+  // Mean 71, standard deviation of 70, 71, 72 with n - 1 = 2 below the line: 1. Loss 0.90, 0.95, 1.00: 0.95 and 0.05.
+  EXPECT_EQ(ReportTable(TwoRuns()), R"(tiny: cifar10, 10,000 test images
+
+run      kind      model     seeds  parameters  test accuracy, %   gain        test loss  seconds
+teacher  finetune  deep_nn       1   1,186,986             80.00   0.00           0.6250    1,235
+student  distill   light_nn      3     267,738      71.00 ± 1.00  -9.00  0.9500 ± 0.0500     11.3
+
+gain: test accuracy less that of teacher, in percentage points
+)");
+}
+
+TEST(ReportTable, SaysNothingOfGainForOneRun) {
+  ReportData data = TwoRuns();
+  data.runs.resize(1);
+  EXPECT_THAT(ReportTable(data), Not(HasSubstr("gain:")));
+}
+
+TEST(ReportTable, MarksNumbersThatAreNotThere) {
+  ReportData data = TwoRuns();
+  data.runs[0].replicates.clear();
+  data.runs[1].replicates = {Replicate(7, 0.7, kNan, 1)};
+  EXPECT_THAT(ReportTable(data),
+              HasSubstr("\n"
+                        "teacher  finetune  deep_nn       0   1,186,986                 –     –          "
+                        "–        –\n"
+                        "student  distill   light_nn      1     267,738             70.00     –          "
+                        "–      1.0\n"));
+}
+
+TEST(ReportTable, BearsNoRuns) { EXPECT_THAT(ReportTable({"p", "d", 0, {}}), HasSubstr("p: d, 0 test images")); }
+
+TEST(ReportJson, HasEveryNumberInOrder) {
+  ReportData data = TwoRuns();
+  data.runs.erase(data.runs.begin());
+  data.runs[0].replicates.resize(1);
+  EXPECT_EQ(ReportJson(data), R"({
+  "schema_version": 1,
+  "pipeline": "tiny",
+  "dataset": "cifar10",
+  "test_images": 10000,
+  "runs": [
+    {
+      "name": "student",
+      "kind": "distill",
+      "model": "light_nn",
+      "objective": "0.75 cross_entropy + 0.25 distill",
+      "parameters": 267738,
+      "accuracy": {
+        "mean": 0.7,
+        "std": null
+      },
+      "loss": {
+        "mean": 0.9,
+        "std": null
+      },
+      "seconds": {
+        "mean": 10.0,
+        "std": null
+      },
+      "replicates": [
+        {
+          "seed": 7,
+          "accuracy": 0.7,
+          "loss": 0.9,
+          "seconds": 10.0,
+          "key": "0123456789abcdef0123456789abcdef",
+          "epochs": {
+            "epoch": [
+              1,
+              2
+            ],
+            "loss": [
+              2.25,
+              1.5
+            ],
+            "accuracy": [
+              0.25,
+              0.5
+            ],
+            "validation_loss": [
+              2.0,
+              null
+            ],
+            "validation_accuracy": [
+              0.5,
+              null
+            ]
+          }
+        }
+      ]
+    }
+  ]
+}
+)");
+}
+
+TEST(ReportJson, HasMeanAndDeviationOverSeeds) {
+  const auto json = nlohmann::json::parse(ReportJson(TwoRuns()));
+  EXPECT_DOUBLE_EQ(json["runs"][1]["accuracy"]["mean"], 0.71);
+  EXPECT_NEAR(json["runs"][1]["accuracy"]["std"], 0.01, 1e-15);
+  EXPECT_DOUBLE_EQ(json["runs"][1]["seconds"]["mean"], 11.3);
+}
+
+TEST(ReportJson, KeepsAllBitsOfASeed) {
+  ReportData data = TwoRuns();
+  data.runs[0].replicates[0].seed = 18446744073709551615u;
+  EXPECT_THAT(ReportJson(data), HasSubstr("\"seed\": 18446744073709551615,"));
+  EXPECT_THAT(ReportHtml(data), HasSubstr("\"seed\":\"18446744073709551615\""));
+}
+
+TEST(ReportJson, ReplacesWhatIsNoUtf8) {
+  ReportData data = TwoRuns();
+  data.runs[0].name = "a\xff";
+  EXPECT_EQ(nlohmann::json::parse(ReportJson(data))["runs"][0]["name"], "a\uFFFD");
+}
+
+// What a browser makes of a page, as far as it matters here: tags outside and raw text inside <script> and <style>.
+struct Parsed {
+  std::vector<std::string> faults;
+  std::vector<std::string> tags;     // opening, as written between < and >
+  std::vector<std::string> scripts;  // contents
+  std::string text;                  // between tags
+};
+
+Parsed Parse(absl::string_view html) {
+  Parsed parsed;
+  std::vector<std::string> open;
+  while (!html.empty()) {
+    const size_t tag_start = html.find('<');
+    absl::StrAppend(&parsed.text, html.substr(0, tag_start));
+    if (tag_start == absl::string_view::npos) break;
+    html.remove_prefix(tag_start + 1);
+    if (html.substr(0, 3) == "!--") {
+      html.remove_prefix(html.find("-->") + 3);
+      continue;
+    }
+    const size_t tag_end = html.find('>');
+    if (tag_end == absl::string_view::npos) {
+      parsed.faults.push_back("a tag without an end");
+      break;
+    }
+    const absl::string_view tag = html.substr(0, tag_end);
+    html.remove_prefix(tag_end + 1);
+    const std::string name(tag.substr(0, tag.find_first_of(" \n")));
+    if (name == "!DOCTYPE" || name == "meta" || name == "input") {
+      parsed.tags.emplace_back(tag);
+    } else if (name[0] == '/') {
+      if (open.empty() || "/" + open.back() != name) {
+        parsed.faults.push_back(absl::StrCat("<", name, "> closes ", open.empty() ? "nothing" : open.back()));
+        break;
+      }
+      open.pop_back();
+    } else {
+      parsed.tags.emplace_back(tag);
+      open.push_back(name);
+      if (name == "script" || name == "style") {
+        const size_t end = html.find("</" + name);
+        if (name == "script") parsed.scripts.emplace_back(html.substr(0, end));
+        html.remove_prefix(std::min(end, html.size()));
+      }
+    }
+  }
+  for (const std::string& name : open) parsed.faults.push_back(absl::StrCat(name, " is not closed"));
+  return parsed;
+}
+
+TEST(ReportHtml, IsWellFormed) {
+  const Parsed page = Parse(ReportHtml(TwoRuns()));
+  EXPECT_THAT(page.faults, IsEmpty());
+  ASSERT_EQ(page.scripts.size(), 3);
+  EXPECT_EQ(page.scripts[1], PlotlyJs());
+  EXPECT_THAT(page.text, Not(HasSubstr("{{")));
+}
+
+TEST(ReportHtml, HasTheTable) {
+  const Parsed page = Parse(ReportHtml(TwoRuns()));
+  for (const char* text : {"teacher", "student", "1,186,986", "267,738", "71.00 ± 1.00", "-9.00", "0.9500 ± 0.0500",
+                           "11.3", "0.75 cross_entropy + 0.25 distill", "0123456789abcdef"}) {
+    EXPECT_THAT(page.text, HasSubstr(text));
+  }
+}
+
+TEST(ReportHtml, CarriesTheDataOfTheJson) {
+  const Parsed page = Parse(ReportHtml(TwoRuns()));
+  auto expected = nlohmann::json::parse(ReportJson(TwoRuns()));
+  for (auto& run : expected["runs"]) {
+    for (auto& replicate : run["replicates"]) replicate["seed"] = absl::StrCat(replicate["seed"].get<uint64_t>());
+  }
+  EXPECT_EQ(nlohmann::json::parse(page.scripts[0]), expected);
+}
+
+TEST(ReportHtml, LoadsNothing) {
+  const Parsed page = Parse(ReportHtml(TwoRuns()));
+  for (const std::string& tag : page.tags) {
+    EXPECT_THAT(tag, Not(HasSubstr("src="))) << tag;
+    EXPECT_THAT(tag, Not(HasSubstr("href="))) << tag;
+    EXPECT_THAT(tag, Not(HasSubstr("http:"))) << tag;
+  }
+  EXPECT_THAT(page.tags, ::testing::Contains(HasSubstr("default-src 'none'")));
+  for (absl::string_view own : {PageCss(), PageJs()}) {
+    EXPECT_THAT(own, Not(HasSubstr("://")));
+    EXPECT_THAT(own, Not(HasSubstr("@import")));
+    EXPECT_THAT(own, Not(HasSubstr("url(")));
+    EXPECT_THAT(own, Not(HasSubstr("fetch")));
+  }
+}
+
+TEST(ReportHtml, TakesNamesAsTextOnly) {
+  ReportData data = TwoRuns();
+  data.pipeline = "</title><script>alert(0)</script>";
+  data.dataset = "<!--";
+  data.runs[0].name = "</script><script>alert(1)</script>";
+  data.runs[0].kind = "<!-- <script>";
+  data.runs[0].model = "{{script}}";
+  data.runs[0].objective = "\"quoted\" 'and' a&b";
+  data.runs[0].replicates[0].key = "\"><img src=x onerror=alert(2)>";
+  const Parsed page = Parse(ReportHtml(data));
+  ASSERT_THAT(page.faults, IsEmpty());
+  // Neither more tags nor more scripts than with harmless names.
+  EXPECT_EQ(page.tags.size(), Parse(ReportHtml(TwoRuns())).tags.size());
+  ASSERT_EQ(page.scripts.size(), 3);
+  EXPECT_THAT(page.text, HasSubstr("&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;"));
+  EXPECT_THAT(page.text, HasSubstr("&quot;quoted&quot; &#39;and&#39; a&amp;b"));
+  EXPECT_THAT(page.text, HasSubstr("{{script}}"));
+  EXPECT_EQ(nlohmann::json::parse(page.scripts[0])["runs"][0]["name"], data.runs[0].name);
+  EXPECT_THAT(page.scripts[0], Not(HasSubstr("<")));
+}
+
+TEST(ReportHtml, BearsRunsWithoutEpochsReplicatesOrNumbers) {
+  ReportData data = TwoRuns();
+  data.runs[0].replicates.clear();
+  data.runs[1].replicates = {Replicate(7, kNan, kNan, kNan)};
+  const Parsed page = Parse(ReportHtml(data));
+  EXPECT_THAT(page.faults, IsEmpty());
+  EXPECT_TRUE(nlohmann::json::parse(page.scripts[0])["runs"][1]["accuracy"]["mean"].is_null());
+  EXPECT_THAT(Parse(ReportHtml({"p", "d", 0, {}})).faults, IsEmpty());
+}
+
+// What the page relies on in the library.
+TEST(PlotlyJs, CanStandInsideAScript) {
+  EXPECT_GT(PlotlyJs().size(), 1000000);
+  EXPECT_THAT(PlotlyJs().substr(0, 200), HasSubstr("plotly.js v"));
+  const std::string lower = absl::AsciiStrToLower(PlotlyJs());
+  EXPECT_EQ(lower.find("</script"), std::string::npos);
+  EXPECT_EQ(lower.find("<!--"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace retort::pipelines
