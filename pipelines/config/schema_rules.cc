@@ -1,6 +1,5 @@
 #include "retort/pipelines/config/schema_rules.h"
 
-#include <cmath>
 #include <limits>
 #include <vector>
 
@@ -25,11 +24,11 @@ std::string LimitsText(const config::Limits& limits) {
       limits.has_max() ? NumberText(limits.max()) : "inf", limits.below_max() || !limits.has_max() ? ")" : "]");
 }
 
-// Not for NaN, whatever the limits.
+// False for NaN, to which nothing compares.
 bool Within(double value, const config::Limits& limits) {
   const bool above = !limits.has_min() || (limits.above_min() ? value > limits.min() : value >= limits.min());
   const bool below = !limits.has_max() || (limits.below_max() ? value < limits.max() : value <= limits.max());
-  return std::isfinite(value) && above && below;
+  return above && below;
 }
 
 struct Number {

@@ -53,7 +53,6 @@ class Reader : private google::protobuf::io::ErrorCollector {
         faults_(faults) {
     tokens_.set_allow_f_after_float(true);
     tokens_.set_comment_style(Tokenizer::SH_COMMENT_STYLE);
-    tokens_.set_require_space_after_number(false);
     tokens_.Next();
   }
 
@@ -155,7 +154,7 @@ class Reader : private google::protobuf::io::ErrorCollector {
 
   void ReadKnownField(const FieldDescriptor* field, const Place& place, Message* message, Said* said) {
     const bool nested = field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
-    if (!TryConsume(":") && !nested && !AtOpening()) {
+    if (!TryConsume(":") && !nested && !LookingAt("{") && !LookingAt("<")) {
       Complain(Here(), absl::StrCat("':' is missing after \"", field->name(), "\""));
     }
     // What must not be there is read all the same, into a message of its own, for the faults inside it.

@@ -59,6 +59,99 @@ TEST(ReadMessage, ReadsAsTextFormatDoes) {
   EXPECT_EQ(result.pipeline.DebugString(), expected.DebugString());
 }
 
+TEST(ReadMessage, AgreesWithTextFormatInCorners) {
+  const std::vector<std::string> texts = {"seed: 1;",
+                                          "seed: 1,",
+                                          "seed: 1;,",
+                                          "seed: 1;;",
+                                          ";seed: 1",
+                                          "seed: 1 ; name: 'a',",
+                                          "seed 1",
+                                          "seed: : 1",
+                                          "seed: 18446744073709551615",
+                                          "seed: 18446744073709551616",
+                                          "seed: -0",
+                                          "seed: 0xffffffffffffffff",
+                                          "seed: 0x",
+                                          "seed: 1.0",
+                                          "seed: 1e3",
+                                          "seed: 1f",
+                                          "seed: '1'",
+                                          "seed: [1]",
+                                          "seed: {}",
+                                          "seed:",
+                                          "seed: 1name: 'a'",
+                                          "numerics { threads: -2147483648 }",
+                                          "numerics { threads: -2147483649 }",
+                                          "numerics { threads: 2147483648 }",
+                                          "numerics { threads: - 5 }",
+                                          "numerics { threads: --5 }",
+                                          "numerics { threads: 017 }",
+                                          "numerics { threads: 08 }",
+                                          "numerics { memory_format: 1 }",
+                                          "numerics { memory_format: 2 }",
+                                          "numerics { memory_format: -1 }",
+                                          "numerics: { }",
+                                          "numerics: < >",
+                                          "numerics < }",
+                                          "numerics { } }",
+                                          "numerics [ { } ]",
+                                          "numerics: 5",
+                                          "numerics",
+                                          "stage [ ]",
+                                          "stage: [ { }, { } ]",
+                                          "stage [ { }, ]",
+                                          "stage [ { } { } ]",
+                                          "stage [ < >, { } ]",
+                                          "stage [ [ { } ] ]",
+                                          "stage { report { run: ['a', 'b'] run: 'c' } }",
+                                          "stage { report { run ['a'] } }",
+                                          "stage { report { run: a } }",
+                                          "stage { ingest { cifar100 { fine: 1 } } }",
+                                          "stage { ingest { cifar100 { fine: 2 } } }",
+                                          "stage { ingest { cifar100 { fine: TRUE } } }",
+                                          "stage { ingest { cifar100 { fine: True } } }",
+                                          "stage { ingest { cifar100 { fine: f } } }",
+                                          "stage { ingest { cifar100 { fine: -1 } } }",
+                                          "stage { augment { step { flip { probability: 010 } } } }",
+                                          "stage { augment { step { flip { probability: 0x1 } } } }",
+                                          "stage { augment { step { flip { probability: 0 } } } }",
+                                          "stage { augment { step { flip { probability: -.5 } } } }",
+                                          "stage { augment { step { flip { probability: 1.f } } } }",
+                                          "stage { augment { step { flip { probability: INF } } } }",
+                                          "stage { augment { step { flip { probability: -infinity } } } }",
+                                          "stage { augment { step { flip { probability: in } } } }",
+                                          "name: 'a' # b",
+                                          "name: 'a\\'",
+                                          "name: \"\\t\\x41\\101\\u00e9\"",
+                                          "name: 'a' \"b\"",
+                                          "name: 'a', 'b'",
+                                          "Name: 'a'",
+                                          "deployment { store: '' } deployment { }",
+                                          "stage { ingest { } ingest { } }",
+                                          "stage { ingest { } report { } }",
+                                          "stage { cache_logits { data: 'a' views: 'b' } }",
+                                          "{ }",
+                                          "[x]: 1",
+                                          "1: 2",
+                                          "",
+                                          "#",
+                                          "/ seed: 1",
+                                          "seed: 1 // x"};
+  int accepted = 0;
+  for (const std::string& text : texts) {
+    SCOPED_TRACE(text);
+    const Result result = ReadPipeline(text);
+    config::Pipeline expected;
+    const bool readable = TextFormatReads(text, &expected);
+    EXPECT_EQ(result.sound && result.faults.empty(), readable);
+    if (!readable) continue;
+    ++accepted;
+    EXPECT_EQ(result.pipeline.DebugString(), expected.DebugString());
+  }
+  EXPECT_GT(accepted, 25);
+}
+
 // TextFormat is the oracle: over random changes of words, the same texts are accepted, and read as the same message.
 TEST(ReadMessage, AgreesWithTextFormatOnDamagedTexts) {
   const std::vector<std::string> original = absl::StrSplit(kText, absl::ByAnyChar(" \n"), absl::SkipEmpty());

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -12,10 +13,12 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <regex>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "retort/data/io/file.h"
@@ -338,6 +341,75 @@ TEST(ArtifactStoreDamage, FilesOfOthersAreNotTouched) {
   ASSERT_EQ(mkdir((root + "/distill/.new-mine").c_str(), 0777), 0);
   EXPECT_EQ(store.List(true)->size(), 1u);
   EXPECT_THAT(*store.Leftovers(), IsEmpty());
+}
+
+// What a killed process left half-made never becomes part of an artifact.
+TEST(ArtifactStoreDamage, LeftoverFilesAreNotPublished) {
+  const std::string root = NewFolder();
+  const ArtifactStore store = OpenStore(root);
+  const std::string half = absl::StrCat(root, "/distill/.new-", Digits());
+  ASSERT_TRUE(data::MakeDirectories(half).ok());
+  Write(half + "/stale", "of a killed process");
+  EXPECT_FALSE(Exists(PublishOne(store)->File("stale")));
+  ExpectSound(store);
+}
+
+// No kill can tell what a loss of power would leave, but the order of flushes and renames can: each file, then its
+// name.
+TEST(ArtifactStoreCrash, FlushesBeforeItRenames) {
+  const ArtifactStore store = OpenStore(NewFolder());
+  std::vector<std::string> calls = FlushesAndRenames([&] {
+    std::unique_ptr<WorkFolder> work = *store.Work("distill", Key());
+    Write(work->path() + "/weights", kWeights);
+    config::Artifact manifest;
+    manifest.set_kind("distill");
+    return store.Publish(std::move(work), kKeyText, {"weights"}, manifest).ok() ? 0 : 1;
+  });
+  for (std::string& call : calls) {
+    call = absl::StrReplaceAll(call, {{store.root(), "$"}, {Digits(), "KEY"}});
+    call = std::regex_replace(call, std::regex("\\.retort-[0-9a-f-]*\\.tmp"), "TMP");
+  }
+  EXPECT_THAT(calls, ElementsAre("flush $/work/distill-KEY/weights",                                     //
+                                 "flush $/distill/.new-KEY/TMP",                                         //
+                                 "rename $/distill/.new-KEY/TMP $/distill/.new-KEY/key.txt",             //
+                                 "flush $/distill/.new-KEY",                                             //
+                                 "rename $/work/distill-KEY/weights $/distill/.new-KEY/weights",         //
+                                 "flush $/distill/.new-KEY/TMP",                                         //
+                                 "rename $/distill/.new-KEY/TMP $/distill/.new-KEY/artifact.textproto",  //
+                                 "flush $/distill/.new-KEY",                                             //
+                                 "rename $/distill/.new-KEY $/distill/KEY",                              //
+                                 "flush $/distill",                                                      //
+                                 "flush $"));
+}
+
+// The lock's file comes and goes with each holder; two processes must never hold it at once.
+TEST(ArtifactStoreCrash, OnlyOneProcessWorksAtATime) {
+  constexpr int kProcesses = 4;
+  constexpr int kTurns = 1500;
+  const ArtifactStore store = OpenStore(NewFolder());
+  const std::string mark = store.root() + "/mark";
+  std::vector<pid_t> children;
+  for (int i = 0; i < kProcesses; ++i) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      for (int turn = 0; turn < kTurns; ++turn) {
+        const absl::StatusOr<std::unique_ptr<WorkFolder>> work = store.Work("distill", Key());
+        if (!work.ok()) continue;
+        if (mkdir(mark.c_str(), 0777) != 0) _exit(1);
+        sched_yield();
+        if (rmdir(mark.c_str()) != 0) _exit(2);
+      }
+      _exit(0);
+    }
+    children.push_back(child);
+  }
+  for (const pid_t child : children) {
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), 0);
+  }
 }
 
 // Whatever call the process dies at, readers find the artifact whole or not at all, and the next run completes it.

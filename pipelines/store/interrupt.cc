@@ -1,15 +1,19 @@
 #include "retort/pipelines/store/interrupt.h"
 
-#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <string>
+#include <vector>
 
 namespace retort::pipelines {
 namespace {
@@ -72,11 +76,17 @@ bool Step(pid_t child, ChildEnd* end) {
   }
 }
 
-ChildEnd Trace(int call, bool kill_it, int error_number, const std::function<int()>& body) {
-  ChildEnd end;
+// A child that has stopped before its first own instruction.
+pid_t StartTraced(const std::function<int()>& body) {
   const pid_t child = Start(/*traced=*/true, body);
   Must(waitpid(child, nullptr, 0), "waitpid");
   Must(ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL), "ptrace");
+  return child;
+}
+
+ChildEnd Trace(int call, bool kill_it, int error_number, const std::function<int()>& body) {
+  ChildEnd end;
+  const pid_t child = StartTraced(body);
   int seen = -1;
   while (Step(child, &end)) {
     user_regs_struct registers;
@@ -105,6 +115,23 @@ ChildEnd Trace(int call, bool kill_it, int error_number, const std::function<int
   return end;
 }
 
+// The path that a register of the child points to.
+std::string PathAt(pid_t child, unsigned long long address) {
+  char path[PATH_MAX] = {};
+  // A path near the end of the child's memory comes back shorter than asked for, which is no error.
+  iovec here = {path, sizeof(path) - 1};
+  iovec there = {reinterpret_cast<void*>(address), sizeof(path) - 1};
+  Must(process_vm_readv(child, &here, 1, &there, 1, 0), "process_vm_readv");
+  return path;
+}
+
+std::string PathOf(pid_t child, unsigned long long descriptor) {
+  const std::string link = "/proc/" + std::to_string(child) + "/fd/" + std::to_string(descriptor);
+  char path[PATH_MAX] = {};
+  Must(readlink(link.c_str(), path, sizeof(path) - 1), "readlink");
+  return path;
+}
+
 }  // namespace
 
 ChildEnd RunInChild(const std::function<int()>& body) {
@@ -119,6 +146,23 @@ ChildEnd RunAndKill(int call, const std::function<int()>& body) { return Trace(c
 
 ChildEnd RunAndFail(int call, int error_number, const std::function<int()>& body) {
   return Trace(call, /*kill_it=*/false, error_number, body);
+}
+
+std::vector<std::string> FlushesAndRenames(const std::function<int()>& body) {
+  std::vector<std::string> calls;
+  ChildEnd end;
+  const pid_t child = StartTraced(body);
+  while (Step(child, &end)) {
+    user_regs_struct registers;
+    Must(ptrace(PTRACE_GETREGS, child, nullptr, &registers), "ptrace");
+    if (registers.orig_rax == SYS_fsync) calls.push_back("flush " + PathOf(child, registers.rdi));
+    if (registers.orig_rax == SYS_rename) {
+      calls.push_back("rename " + PathAt(child, registers.rdi) + " " + PathAt(child, registers.rsi));
+    }
+    if (!Step(child, &end)) break;
+  }
+  if (end.exit_code != 0) calls.push_back("failed");
+  return calls;
 }
 
 }  // namespace retort::pipelines

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <functional>
+#include <string>
+#include <vector>
 
 namespace retort::pipelines {
 
@@ -19,5 +21,9 @@ ChildEnd RunAndKill(int call, const std::function<int()>& body);
 // Lets system call number `call`, from 0, fail with `error_number`, counting only those that change files: open for
 // writing, write, fsync, truncate, rename, mkdir.
 ChildEnd RunAndFail(int call, int error_number, const std::function<int()>& body);
+
+// What `body` does that decides whether its files outlive a loss of power: "flush PATH" for each fsync, "rename PATH
+// PATH", in order.
+std::vector<std::string> FlushesAndRenames(const std::function<int()>& body);
 
 }  // namespace retort::pipelines
