@@ -225,7 +225,7 @@ TEST_P(StopTest, IsObeyedInTimeAndTheRunGoesOn) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, StopTest, ::testing::Values(Stop{"CtrlC", SIGINT, 130}, Stop{"Terminate", SIGTERM, 75}),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& test) { return std::string(test.param.name); });
 
 TEST_F(ProgramsTest, FiveFaultsAreFiveLines) {
   std::string broken = kTiny;

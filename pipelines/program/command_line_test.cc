@@ -47,7 +47,7 @@ INSTANTIATE_TEST_SUITE_P(
                     BadLine{"NoValue", {"--config"}, "needs a value: --config=FILE"},
                     BadLine{"EmptyValue", {"--config="}, "empty value"},
                     BadLine{"SwitchWithValue", {"--plan=maybe"}, "permitted are --plan, --plan=true, --plan=false"}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& test) { return std::string(test.param.name); });
 
 TEST(ParseCommandLine, HelpNeedsNoConfig) {
   const auto line = ParseCommandLine({"--help"});
