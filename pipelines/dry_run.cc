@@ -12,12 +12,12 @@
 
 #include "retort/data/batcher.h"
 #include "retort/data/io/status_macros.h"
+#include "retort/data/sources/read_source.h"
 #include "retort/kd/objective.h"
 #include "retort/kd/teacher.h"
 #include "retort/nn/build_model.h"
-#include "retort/data/sources/read_source.h"
-#include "retort/pipelines/stage.h"
 #include "retort/pipelines/payload/trained_model.h"
+#include "retort/pipelines/stage.h"
 
 namespace retort::pipelines {
 namespace {
@@ -64,9 +64,7 @@ class Rehearsal {
     return nullptr;
   }
 
-  const data::Dataset& TrainSplit(const PlannedStage& stage) {
-    return datasets_.at(Find(stage, "data")->stage).train;
-  }
+  const data::Dataset& TrainSplit(const PlannedStage& stage) { return datasets_.at(Find(stage, "data")->stage).train; }
 
   absl::Status Ingest(size_t i) {
     RETORT_ASSIGN_OR_RETURN(data::DatasetSplits splits, data::ReadSource(plan_.stages[i].config->ingest(), data_dir_));
@@ -109,8 +107,9 @@ class Rehearsal {
 
     const double parameters = static_cast<double>(nn::CountParameters(*model));
     const nn::Outputs everything = model->Forward(images, {.embedding = true, .taps = model->TapNames()});
-    out_ << absl::StreamFormat("    %d parameters; %s of weights on disk, %s of weights, gradients and moments in memory\n",
-                               static_cast<int64_t>(parameters), Megabytes(4 * parameters), Megabytes(16 * parameters));
+    out_ << absl::StreamFormat(
+        "    %d parameters; %s of weights on disk, %s of weights, gradients and moments in memory\n",
+        static_cast<int64_t>(parameters), Megabytes(4 * parameters), Megabytes(16 * parameters));
     for (const std::string& tap : model->TapNames()) {
       out_ << absl::StreamFormat("    tap %-12s %s\n", tap, Shape(everything.taps.at(tap)));
     }
@@ -176,7 +175,8 @@ class Rehearsal {
 
 }  // namespace
 
-absl::Status DryRun(const Plan& plan, const std::vector<size_t>& goals, const std::string& data_dir, std::ostream& out) {
+absl::Status DryRun(const Plan& plan, const std::vector<size_t>& goals, const std::string& data_dir,
+                    std::ostream& out) {
   std::set<size_t> reached(goals.begin(), goals.end());
   for (size_t i = plan.stages.size(); i-- > 0;) {
     if (reached.count(i) == 0) continue;

@@ -12,21 +12,21 @@
 
 #include "retort/data/io/file.h"
 #include "retort/data/io/status_macros.h"
-#include "retort/pipelines/store/artifact_store.h"
-#include "retort/pipelines/program/command_line.h"
-#include "retort/pipelines/dry_run.h"
-#include "retort/pipelines/program/exit_code.h"
 #include "retort/pipelines/config/load_config.h"
+#include "retort/pipelines/dry_run.h"
 #include "retort/pipelines/plan.h"
+#include "retort/pipelines/program/command_line.h"
+#include "retort/pipelines/program/exit_code.h"
+#include "retort/pipelines/program/stop_signal.h"
 #include "retort/pipelines/run_plan.h"
 #include "retort/pipelines/stage.h"
-#include "retort/pipelines/program/stop_signal.h"
+#include "retort/pipelines/store/artifact_store.h"
 
 namespace retort::pipelines {
 namespace {
 
-// libgomp reads its environment once, before main: threads that spin for long between operations halve the speed of a busy
-// two-core machine. Where the user has not decided, the program starts itself again with a bounded spin.
+// libgomp reads its environment once, before main: threads that spin for long between operations halve the speed of a
+// busy two-core machine. Where the user has not decided, the program starts itself again with a bounded spin.
 void BoundThreadSpin(char** argv) {
   // Large pages for large tensors; read by LibTorch's allocator at its first use.
   setenv("THP_MEM_ALLOC_ENABLE", "1", /*overwrite=*/0);
@@ -41,7 +41,8 @@ void BoundThreadSpin(char** argv) {
 }
 
 // The first that is not empty: flag, config, environment, folder in the user's cache.
-std::string ChooseFolder(const std::string& flag, const std::string& config, const char* variable, const char* fallback) {
+std::string ChooseFolder(const std::string& flag, const std::string& config, const char* variable,
+                         const char* fallback) {
   if (!flag.empty()) return ResolveUserPath(flag);
   if (!config.empty()) return ResolveUserPath(config);
   if (const char* value = std::getenv(variable); value != nullptr && *value != '\0') return ResolveUserPath(value);
@@ -70,8 +71,7 @@ absl::Status Run(const CommandLine& line, config::Stage::KindCase kind) {
               << pipeline.DebugString();
     return absl::OkStatus();
   }
-  const std::string store_folder =
-      ChooseFolder(line.store, pipeline.deployment().store(), "RETORT_STORE", "retort");
+  const std::string store_folder = ChooseFolder(line.store, pipeline.deployment().store(), "RETORT_STORE", "retort");
   const std::string data_dir =
       ChooseFolder(line.data_dir, pipeline.deployment().data_dir(), "RETORT_DATA", "retort/data");
   RETORT_ASSIGN_OR_RETURN(const Plan plan, MakePlan(std::move(pipeline), data_dir));

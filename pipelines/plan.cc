@@ -16,10 +16,10 @@
 #include "retort/data/io/file.h"
 #include "retort/data/io/sha256.h"
 #include "retort/data/io/status_macros.h"
-#include "retort/pipelines/store/canonical_text.h"
 #include "retort/data/sources/read_source.h"
 #include "retort/pipelines/stage.h"
 #include "retort/pipelines/stage_type.h"
+#include "retort/pipelines/store/canonical_text.h"
 
 namespace retort::pipelines {
 namespace {
@@ -154,9 +154,9 @@ absl::StatusOr<std::vector<size_t>> Goals(const Plan& plan, config::Stage::KindC
   if (goals.empty()) {
     std::set<std::string> kinds;
     for (const PlannedStage& stage : plan.stages) kinds.insert(KindName(stage.config->kind_case()));
-    return absl::InvalidArgumentError(absl::StrCat("pipeline \"", plan.pipeline->name(), "\" has no ", KindName(kind),
-                                                   " stage; it has: ", absl::StrJoin(kinds, ", "),
-                                                   ". Run the program of one of these, as in //pipelines:", *kinds.begin()));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "pipeline \"", plan.pipeline->name(), "\" has no ", KindName(kind), " stage; it has: ",
+        absl::StrJoin(kinds, ", "), ". Run the program of one of these, as in //pipelines:", *kinds.begin()));
   }
   for (size_t i = 0; i < plan.stages.size(); ++i) {
     const PlannedStage& stage = plan.stages[i];
@@ -236,7 +236,8 @@ std::string DescribePlan(const Plan& plan, const std::vector<size_t>& goals, con
       verdicts[i] = "HIT";
       continue;
     }
-    verdicts[i] = absl::StrCat("RUN   ", absl::IsNotFound(found) ? Reason(stage, entries) : std::string(found.message()));
+    verdicts[i] =
+        absl::StrCat("RUN   ", absl::IsNotFound(found) ? Reason(stage, entries) : std::string(found.message()));
     for (const PlannedStage::Input& input : stage.inputs) needed.insert(input.stage);
   }
   size_t width = 5;

@@ -8,8 +8,8 @@
 
 #include "absl/status/statusor.h"
 
-#include "retort/pipelines/store/artifact_store.h"
 #include "retort/pipelines/pipeline.pb.h"
+#include "retort/pipelines/store/artifact_store.h"
 
 namespace retort::pipelines {
 
@@ -37,16 +37,16 @@ struct Plan {
   std::vector<PlannedStage> stages;
 };
 
-// Stages in the order of the config, replicates expanded, keys computed. Reads the data folder, since the key of an ingested
-// data set is made from its files; NotFound where they are missing.
+// Stages in the order of the config, replicates expanded, keys computed. Reads the data folder, since the key of an
+// ingested data set is made from its files; NotFound where they are missing.
 absl::StatusOr<Plan> MakePlan(config::Pipeline pipeline, const std::string& data_dir);
 
-// Indices of what a program for `kind` has to deliver: all stages of that kind, and the reports that need no other training
-// than these already need. InvalidArgument where there is no such stage.
+// Indices of what a program for `kind` has to deliver: all stages of that kind, and the reports that need no other
+// training than these already need. InvalidArgument where there is no such stage.
 absl::StatusOr<std::vector<size_t>> Goals(const Plan& plan, config::Stage::KindCase kind);
 
-// A table of what running `goals` would do: name, kind, key, and HIT or RUN with the reason: the lines in which the nearest
-// stored artifact of that kind differs.
+// A table of what running `goals` would do: name, kind, key, and HIT or RUN with the reason: the lines in which the
+// nearest stored artifact of that kind differs.
 std::string DescribePlan(const Plan& plan, const std::vector<size_t>& goals, const ArtifactStore* store);
 
 }  // namespace retort::pipelines

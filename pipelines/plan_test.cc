@@ -77,7 +77,8 @@ TEST(MakePlan, ExpandsReplicatesAndConnectsInputs) {
   EXPECT_THAT(inputs["targets"], ElementsAre("views=views", "data=data", "teacher=teacher"));
   EXPECT_THAT(inputs["student/1"], ElementsAre("targets=targets", "views=views", "data=data"));
   EXPECT_THAT(inputs["check/1"], ElementsAre("model=student/1", "data=data"));
-  EXPECT_THAT(inputs["results"], ElementsAre("run=baseline", "run=student/0", "run=student/1", "run=check/0", "run=check/1"));
+  EXPECT_THAT(inputs["results"],
+              ElementsAre("run=baseline", "run=student/0", "run=student/1", "run=check/0", "run=check/1"));
   EXPECT_EQ(plan.stages[6].seed, 8u);
 }
 
@@ -98,8 +99,8 @@ TEST(MakePlan, AKeyChangesWithWhatItDependsOnAndNothingElse) {
 
   after = before;
   after.mutable_numerics()->set_threads(1);
-  EXPECT_THAT(Changed(before, after), ElementsAre("baseline", "check/0", "check/1", "results", "student/0", "student/1",
-                                                  "targets", "teacher"));
+  EXPECT_THAT(Changed(before, after),
+              ElementsAre("baseline", "check/0", "check/1", "results", "student/0", "student/1", "targets", "teacher"));
 
   after = before;
   after.set_seed(9);

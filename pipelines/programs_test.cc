@@ -32,7 +32,8 @@ using retort::testing::Subprocess;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-// Two replicates of a student, stored views and targets, validation, augmentation, a report: every kind of stage but evaluate.
+// Two replicates of a student, stored views and targets, validation, augmentation, a report: every kind of stage but
+// evaluate.
 constexpr char kTiny[] = R"(
 name: "tiny"
 seed: 3
@@ -137,7 +138,8 @@ TEST_F(ProgramsTest, EveryProgramDeliversItsKind) {
     EXPECT_EQ(finished.exit_code, 0) << program << ": " << finished.err;
     EXPECT_THAT(finished.err, HasSubstr(program));
   }
-  Write("tiny.textproto", absl::StrCat(kTiny, "stage { name: \"again\" evaluate { model: \"student\" data: \"images\" } }"));
+  Write("tiny.textproto",
+        absl::StrCat(kTiny, "stage { name: \"again\" evaluate { model: \"student\" data: \"images\" } }"));
   const Finished evaluate = RunProgram(Command("evaluate", "store"));
   EXPECT_EQ(evaluate.exit_code, 0) << evaluate.err;
   const Finished none = RunProgram(Command("evaluate", "store", {"--config=" + Path("missing.textproto")}));
@@ -244,7 +246,8 @@ TEST_F(ProgramsTest, FiveFaultsAreFiveLines) {
   EXPECT_EQ(finished.exit_code, 78);
   EXPECT_EQ(finished.out, "");
   int faults = 0;
-  for (absl::string_view line : absl::StrSplit(finished.err, '\n')) faults += absl::StrContains(line, "tiny.textproto:");
+  for (absl::string_view line : absl::StrSplit(finished.err, '\n'))
+    faults += absl::StrContains(line, "tiny.textproto:");
   EXPECT_EQ(faults, 5) << finished.err;
   EXPECT_THAT(finished.err, HasSubstr("did you mean \"epochs\"?"));
   EXPECT_THAT(finished.err, HasSubstr("did you mean \"views\"?"));

@@ -78,8 +78,8 @@ class Runner {
       recorded->set_name(metric.name);
       recorded->set_value(metric.value);
     }
-    RETORT_ASSIGN_OR_RETURN(StoredArtifact artifact, store_.Publish(std::move(work), stage.key_text, output->files,
-                                                                    std::move(manifest)));
+    RETORT_ASSIGN_OR_RETURN(StoredArtifact artifact,
+                            store_.Publish(std::move(work), stage.key_text, output->files, std::move(manifest)));
     Say("DONE", stage, Summary(*output));
     artifacts_.emplace(i, artifact);
     return artifact;

@@ -7,8 +7,8 @@
 
 #include "absl/status/status.h"
 
-#include "retort/pipelines/store/artifact_store.h"
 #include "retort/pipelines/plan.h"
+#include "retort/pipelines/store/artifact_store.h"
 
 namespace retort::pipelines {
 
@@ -17,8 +17,8 @@ struct RunOptions {
   std::function<bool()> stop_requested;
 };
 
-// Delivers `goals` in order, each with the inputs it lacks. A stage whose key is in the store is a HIT and does no work, and
-// neither do its inputs. Says on standard error what it does. Returns the goals' artifacts.
+// Delivers `goals` in order, each with the inputs it lacks. A stage whose key is in the store is a HIT and does no
+// work, and neither do its inputs. Says on standard error what it does. Returns the goals' artifacts.
 absl::StatusOr<std::vector<StoredArtifact>> RunPlan(const Plan& plan, const std::vector<size_t>& goals,
                                                     const ArtifactStore& store, const RunOptions& options);
 

@@ -1,8 +1,8 @@
+#include "retort/pipelines/stage.h"
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "google/protobuf/descriptor.h"
-
-#include "retort/pipelines/stage.h"
 
 namespace retort::pipelines {
 

@@ -10,15 +10,16 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-#include "retort/pipelines/store/artifact_store.h"
 #include "retort/pipelines/pipeline.pb.h"
+#include "retort/pipelines/store/artifact_store.h"
 
 namespace retort::pipelines {
 
 // A finished stage that another one reads.
 struct StageInput {
-  std::string role;   // the field that names it ("teacher"), or the field through which it is reached ("data" of "targets")
-  std::string name;   // of the stage
+  std::string
+      role;  // the field that names it ("teacher"), or the field through which it is reached ("data" of "targets")
+  std::string name;  // of the stage
   int replicate = 0;
   uint64_t seed = 0;
   const config::Stage* config = nullptr;

@@ -1,5 +1,5 @@
-// The kinds of stages. To add one: a message and a line in pipelines/pipeline.proto, pipelines/stages/x.{h,cc} and a test, one
-// case in stage_type.cc, lines in the BUILD files.
+// The kinds of stages. To add one: a message and a line in pipelines/pipeline.proto, pipelines/stages/x.{h,cc} and a
+// test, one case in stage_type.cc, lines in the BUILD files.
 #pragma once
 
 #include "absl/status/statusor.h"

@@ -8,7 +8,8 @@
 
 namespace retort::testing {
 
-// Where a program or file of this workspace lies while a test runs: RunfilePath("pipelines/distill") of a `data` dependency.
+// Where a program or file of this workspace lies while a test runs: RunfilePath("pipelines/distill") of a `data`
+// dependency.
 std::string RunfilePath(const std::string& path);
 
 struct Finished {

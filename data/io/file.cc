@@ -156,7 +156,10 @@ absl::Status MakeDirectories(const std::string& path) {
     // A folder that is there may be answered with EEXIST, or, where it may not be written, EACCES or EROFS.
     struct stat info;
     if (stat(folder.c_str(), &info) != 0) return ErrnoStatus(error, "make folder", folder);
-    if (!S_ISDIR(info.st_mode)) return ErrnoStatus(ENOTDIR, "make folder", folder);
+    if (!S_ISDIR(info.st_mode)) {
+      return absl::PermissionDeniedError(
+          absl::StrCat("cannot make folder ", path, ": ", folder, " is a file; remove it or choose another folder"));
+    }
   }
   return absl::OkStatus();
 }

@@ -24,8 +24,7 @@ absl::StatusOr<std::string> SourceDigest(const config::Ingest& ingest, const std
     case config::Ingest::kCifar10:
       return CifarSourceDigest(data_dir, Cifar::k10);
     case config::Ingest::kCifar100:
-      return CifarSourceDigest(data_dir,
-                                     ingest.cifar100().fine() ? Cifar::k100Fine : Cifar::k100Coarse);
+      return CifarSourceDigest(data_dir, ingest.cifar100().fine() ? Cifar::k100Fine : Cifar::k100Coarse);
     case config::Ingest::kProcedural:
     case config::Ingest::SOURCE_NOT_SET:
       break;

@@ -10,8 +10,8 @@
 
 namespace retort::pipelines {
 
-// {"images", "accuracy", "loss", "classes": [{"name", "images", "accuracy"}], "confusion": [[...]]}; row of the confusion matrix:
-// label, column: prediction.
+// {"images", "accuracy", "loss", "classes": [{"name", "images", "accuracy"}], "confusion": [[...]]}; row of the
+// confusion matrix: label, column: prediction.
 absl::Status WriteEvaluation(const std::string& path, const kd::Evaluation& evaluation,
                              const std::vector<std::string>& class_names);
 

@@ -23,8 +23,8 @@ absl::StatusOr<data::ChannelStatistics> ResolveNormalization(const config::Norma
                                                              const data::Dataset& dataset) {
   if (config.mean_size() == 0 && config.std_size() == 0) return data::ComputeChannelStatistics(dataset);
   if (config.mean_size() != dataset.channels || config.std_size() != dataset.channels) {
-    return absl::InvalidArgumentError(absl::StrCat("normalize has ", config.mean_size(), " mean and ", config.std_size(),
-                                                   " std, the images have ", dataset.channels,
+    return absl::InvalidArgumentError(absl::StrCat("normalize has ", config.mean_size(), " mean and ",
+                                                   config.std_size(), " std, the images have ", dataset.channels,
                                                    " channels; give one of each a channel, or leave normalize out"));
   }
   return data::ChannelStatistics{{config.mean().begin(), config.mean().end()},
@@ -68,16 +68,15 @@ absl::StatusOr<TrainedModel> LoadTrainedModel(const StoredArtifact& artifact, bo
   trained.class_names = {description.class_name().begin(), description.class_name().end()};
   trained.normalization = {{description.normalize().mean().begin(), description.normalize().mean().end()},
                            {description.normalize().std().begin(), description.normalize().std().end()}};
-  RETORT_ASSIGN_OR_RETURN(trained.model,
-                          nn::BuildModel(description.model(), trained.shape, /*seed=*/0, channels_last));
+  RETORT_ASSIGN_OR_RETURN(trained.model, nn::BuildModel(description.model(), trained.shape, /*seed=*/0, channels_last));
   RETORT_RETURN_IF_ERROR(nn::LoadModel(artifact.File(kWeights), trained.model.get()));
   return trained;
 }
 
 absl::Status CheckFits(const TrainedModel& model, const data::Dataset& dataset) {
   const nn::ModelShape shape = ShapeOf(dataset);
-  if (shape.channels == model.shape.channels && shape.height == model.shape.height && shape.width == model.shape.width &&
-      shape.classes == model.shape.classes) {
+  if (shape.channels == model.shape.channels && shape.height == model.shape.height &&
+      shape.width == model.shape.width && shape.classes == model.shape.classes) {
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(absl::StrCat("the model takes ", Describe(model.shape), ", the data set has ",

@@ -11,13 +11,13 @@
 #include "retort/data/dataset.h"
 #include "retort/nn/build_model.h"
 #include "retort/nn/model.h"
-#include "retort/pipelines/store/artifact_store.h"
 #include "retort/pipelines/payload/payload.pb.h"
+#include "retort/pipelines/store/artifact_store.h"
 
 namespace retort::pipelines {
 
-// The normalisation in `config`, or `dataset`'s own statistics where it is empty. InvalidArgument if the number of channels
-// differs.
+// The normalisation in `config`, or `dataset`'s own statistics where it is empty. InvalidArgument if the number of
+// channels differs.
 absl::StatusOr<data::ChannelStatistics> ResolveNormalization(const config::Normalization& config,
                                                              const data::Dataset& dataset);
 

@@ -79,8 +79,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
     }
     const std::string value = equals == std::string::npos ? arguments[++i] : argument.substr(equals + 1);
     if (value.empty()) {
-      return absl::InvalidArgumentError(absl::StrCat("\"", argument, "\" has an empty value; give --", name, "=",
-                                                     found->value));
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", argument, "\" has an empty value; give --", name, "=", found->value));
     }
     if (found->list != nullptr) {
       (line.*(found->list)).push_back(value);
@@ -98,8 +98,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
 std::string HelpText(const std::string& program) {
   std::string text = absl::StrCat(
       "Runs the ", program, " stages of an experiment, and whatever they need that the store does not already hold;\n",
-      "then the reports that need no other training.\n\n",
-      "  bazel run //pipelines:", program, " -- --config=configs/quickstart.textproto\n\n");
+      "then the reports that need no other training.\n\n", "  bazel run //pipelines:", program,
+      " -- --config=configs/quickstart.textproto\n\n");
   for (const Flag& flag : Flags()) {
     const std::string spelling =
         flag.value == nullptr ? absl::StrCat("--", flag.name) : absl::StrCat("--", flag.name, "=", flag.value);

@@ -19,15 +19,15 @@ struct CommandLine {
   bool help = false;
 };
 
-// "--name=value" or "--name value"; --set may be repeated. Abseil's flags know no repeated flag and end the process with 1 for an
-// unknown one. InvalidArgument names the argument, what is permitted and the nearest flag.
+// "--name=value" or "--name value"; --set may be repeated. Abseil's flags know no repeated flag and end the process
+// with 1 for an unknown one. InvalidArgument names the argument, what is permitted and the nearest flag.
 absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arguments);
 
 // What --help prints; `program` is "distill".
 std::string HelpText(const std::string& program);
 
-// A path that a user wrote, relative to where the user was: `bazel run` starts programs somewhere else and leaves the place in
-// BUILD_WORKING_DIRECTORY.
+// A path that a user wrote, relative to where the user was: `bazel run` starts programs somewhere else and leaves the
+// place in BUILD_WORKING_DIRECTORY.
 std::string ResolveUserPath(const std::string& path);
 
 }  // namespace retort::pipelines

@@ -12,8 +12,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 TEST(ParseCommandLine, ReadsEveryFlagInBothSpellings) {
-  const auto line = ParseCommandLine({"--config=a.textproto", "--set", "seed=1", "--set=x.train.epochs=2", "--store", "s",
-                                      "--data_dir=d", "--plan", "--dry_run=false", "--print_config=true"});
+  const auto line = ParseCommandLine({"--config=a.textproto", "--set", "seed=1", "--set=x.train.epochs=2", "--store",
+                                      "s", "--data_dir=d", "--plan", "--dry_run=false", "--print_config=true"});
   ASSERT_TRUE(line.ok()) << line.status();
   EXPECT_EQ(line->config, "a.textproto");
   EXPECT_THAT(line->set, ElementsAre("seed=1", "x.train.epochs=2"));

@@ -7,8 +7,8 @@
 namespace retort::pipelines {
 namespace {
 
-// The numbers are those of BSD's sysexits.h (EX_DATAERR, EX_NOINPUT, EX_SOFTWARE, EX_CANTCREAT, EX_IOERR, EX_TEMPFAIL, EX_CONFIG), and
-// 128 + SIGINT as shells have it.
+// The numbers are those of BSD's sysexits.h (EX_DATAERR, EX_NOINPUT, EX_SOFTWARE, EX_CANTCREAT, EX_IOERR, EX_TEMPFAIL,
+// EX_CONFIG), and 128 + SIGINT as shells have it.
 TEST(ExitCode, FollowsSysexits) {
   EXPECT_EQ(ExitCode(absl::OkStatus(), 0), 0);
   EXPECT_EQ(ExitCode(absl::DataLossError(""), 0), 65);

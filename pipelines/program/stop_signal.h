@@ -3,7 +3,8 @@
 
 namespace retort::pipelines {
 
-// From now on SIGINT, SIGTERM and SIGUSR1 are remembered instead of ending the process; a second SIGINT ends it at once.
+// From now on SIGINT, SIGTERM and SIGUSR1 are remembered instead of ending the process; a second SIGINT ends it at
+// once.
 void CatchStopSignals();
 
 // The signal that came first; 0 if none did.

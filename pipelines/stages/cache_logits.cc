@@ -16,9 +16,9 @@
 #include "retort/kd/target_cache.h"
 #include "retort/kd/teacher.h"
 #include "retort/nn/runtime.h"
+#include "retort/pipelines/payload/trained_model.h"
 #include "retort/pipelines/progress/progress.h"
 #include "retort/pipelines/stages/inputs.h"
-#include "retort/pipelines/payload/trained_model.h"
 
 namespace retort::pipelines {
 

@@ -8,10 +8,10 @@
 #include "retort/data/io/status_macros.h"
 #include "retort/kd/target_cache.h"
 #include "retort/kd/teacher.h"
-#include "retort/pipelines/stages/seed.h"
-#include "retort/pipelines/stages/inputs.h"
-#include "retort/pipelines/stages/training_stage.h"
 #include "retort/pipelines/payload/trained_model.h"
+#include "retort/pipelines/stages/inputs.h"
+#include "retort/pipelines/stages/seed.h"
+#include "retort/pipelines/stages/training_stage.h"
 
 namespace retort::pipelines {
 namespace {

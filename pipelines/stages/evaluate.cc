@@ -8,8 +8,8 @@
 #include "retort/kd/evaluate.h"
 #include "retort/nn/runtime.h"
 #include "retort/pipelines/payload/evaluation_json.h"
-#include "retort/pipelines/stages/inputs.h"
 #include "retort/pipelines/payload/trained_model.h"
+#include "retort/pipelines/stages/inputs.h"
 
 namespace retort::pipelines {
 
@@ -23,9 +23,8 @@ absl::StatusOr<StageOutput> RunEvaluate(const StageContext& context) {
   RETORT_ASSIGN_OR_RETURN(const TrainedModel trained, LoadTrainedModel(input->artifact, ChannelsLast(context)));
   RETORT_RETURN_IF_ERROR(CheckFits(trained, dataset));
   RETORT_ASSIGN_OR_RETURN(const data::Batcher batcher, MakePlainBatcher(context, &dataset, trained.normalization));
-  RETORT_ASSIGN_OR_RETURN(const kd::Evaluation evaluation,
-                          kd::Evaluate(*trained.model, batcher, EveryIndex(dataset), trained.shape.classes,
-                                       kEvaluationBatch));
+  RETORT_ASSIGN_OR_RETURN(const kd::Evaluation evaluation, kd::Evaluate(*trained.model, batcher, EveryIndex(dataset),
+                                                                        trained.shape.classes, kEvaluationBatch));
   RETORT_RETURN_IF_ERROR(
       WriteEvaluation(absl::StrCat(context.work_dir, "/evaluation.json"), evaluation, dataset.class_names));
   StageOutput output;

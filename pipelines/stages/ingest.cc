@@ -11,7 +11,8 @@ namespace retort::pipelines {
 
 absl::StatusOr<StageOutput> RunIngest(const StageContext& context) {
   const absl::Time start = absl::Now();
-  RETORT_ASSIGN_OR_RETURN(const data::DatasetSplits splits, data::ReadSource(context.stage->ingest(), context.data_dir));
+  RETORT_ASSIGN_OR_RETURN(const data::DatasetSplits splits,
+                          data::ReadSource(context.stage->ingest(), context.data_dir));
   RETORT_RETURN_IF_ERROR(data::WriteDataset(absl::StrCat(context.work_dir, "/dataset.safetensors"), splits));
   StageOutput output;
   output.files = {"dataset.safetensors"};

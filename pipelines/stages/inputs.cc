@@ -34,8 +34,7 @@ bool ChannelsLast(const StageContext& context) {
 }
 
 absl::StatusOr<data::Batcher> MakeBatcher(const StageContext& context, const data::Dataset* dataset,
-                                          const data::AugmentPlan& plan,
-                                          const data::ChannelStatistics& normalization) {
+                                          const data::AugmentPlan& plan, const data::ChannelStatistics& normalization) {
   return data::Batcher::Create(
       dataset, plan, normalization,
       ChannelsLast(context) ? data::Batcher::Layout::kChannelsLast : data::Batcher::Layout::kContiguous);

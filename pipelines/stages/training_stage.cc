@@ -18,10 +18,10 @@
 #include "retort/nn/build_model.h"
 #include "retort/nn/runtime.h"
 #include "retort/pipelines/payload/evaluation_json.h"
-#include "retort/pipelines/progress/progress.h"
-#include "retort/pipelines/stages/seed.h"
-#include "retort/pipelines/stages/inputs.h"
 #include "retort/pipelines/payload/trained_model.h"
+#include "retort/pipelines/progress/progress.h"
+#include "retort/pipelines/stages/inputs.h"
+#include "retort/pipelines/stages/seed.h"
 
 namespace retort::pipelines {
 
@@ -82,8 +82,8 @@ absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const Train
   RETORT_ASSIGN_OR_RETURN(const kd::Evaluation evaluation,
                           kd::Evaluate(*model, tester, EveryIndex(setup.splits.test), shape.classes, kEvaluationBatch));
   RETORT_RETURN_IF_ERROR(SaveTrainedModel(context.work_dir, *model, *setup.model, dataset, normalization));
-  RETORT_RETURN_IF_ERROR(WriteEvaluation(absl::StrCat(context.work_dir, "/evaluation.json"), evaluation,
-                                         setup.splits.test.class_names));
+  RETORT_RETURN_IF_ERROR(
+      WriteEvaluation(absl::StrCat(context.work_dir, "/evaluation.json"), evaluation, setup.splits.test.class_names));
   StageOutput output;
   output.files = {"model.safetensors", "model.textproto", "metrics.jsonl", "evaluation.json"};
   output.metrics = {{"accuracy", evaluation.accuracy},

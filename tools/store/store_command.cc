@@ -21,11 +21,11 @@
 
 #include "retort/data/io/file.h"
 #include "retort/data/io/status_macros.h"
-#include "retort/pipelines/store/artifact_store.h"
-#include "retort/pipelines/program/command_line.h"
 #include "retort/pipelines/config/did_you_mean.h"
 #include "retort/pipelines/config/number_text.h"
+#include "retort/pipelines/program/command_line.h"
 #include "retort/pipelines/program/exit_code.h"
+#include "retort/pipelines/store/artifact_store.h"
 
 namespace retort::tools {
 namespace {
