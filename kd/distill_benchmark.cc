@@ -1,11 +1,10 @@
-// What a target cache is worth: images a second of the PyTorch tutorial's distillation (DeepNN to LightNN, 0.75
-// cross-entropy
-// + 0.25 soft cross-entropy at T = 2, Adam, batches of 128 images of 32x32x3) with targets read from a cache and with a
-// teacher that runs, in turns in one process. Then where the time of a step with a cache goes.
+// What a target cache is worth: images a second of the PyTorch tutorial's distillation with targets read from a cache and
+// with a teacher that runs, in turns in one process; then where the time of a step with a cache goes. DeepNN to LightNN,
+// 0.75 cross-entropy + 0.25 soft cross-entropy at T = 2, Adam, batches of 128 images of 32x32x3, crop and flip.
 //
-//   bazel run -c opt //kd:distill_benchmark              # [--threads=2] [--steps=20] [--rounds=5]
+//   bazel run //kd:distill_benchmark -- --threads=2 --steps=20 --rounds=5
 //
-// Random pixels, random weights: neither changes the speed. See docs for the machine; only the ratio carries over.
+// Random pixels, random weights: neither changes the speed. Only the ratio carries over to other machines.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

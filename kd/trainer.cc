@@ -210,7 +210,7 @@ class Trainer {
     const std::string path = absl::StrCat(run_.work_dir, "/metrics.jsonl");
     RETORT_RETURN_IF_ERROR(data::WriteFileAtomically(path, lines));
     metrics_.open(path, std::ios::app);
-    return absl::OkStatus();
+    return metrics_ ? absl::OkStatus() : data::ErrnoStatus(errno, "open", path);
   }
 
   absl::Status RunEpoch() {

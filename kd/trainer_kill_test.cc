@@ -9,7 +9,6 @@
 #include <random>
 #include <string>
 
-#include "ATen/Parallel.h"
 #include "gtest/gtest.h"
 #include "retort/data/io/file.h"
 #include "retort/kd/testing/tiny_training.h"
@@ -32,7 +31,6 @@ Shared* MakeShared() {
 
 // Trains to the end in `folder`, saving after every step, and leaves the weights in a file. Never returns.
 [[noreturn]] void Child(const std::string& folder, Shared* shared, const std::function<void()>& after_step) {
-  at::set_num_threads(1);
   testing::TinyTraining tiny;
   TrainingRun run;
   run.work_dir = folder;

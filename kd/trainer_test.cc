@@ -208,6 +208,48 @@ TEST(TrainerTest, ReportsProgressAfterEveryStep) {
   EXPECT_THAT(done, ElementsAre(4, 8, 12, 16, 17, 21, 25, 29, 33, 34, 38, 42, 46, 50, 51));
 }
 
+// Takes note of what it is asked for.
+class NotingTeacher final : public Teacher {
+ public:
+  explicit NotingTeacher(Teacher* teacher) : teacher_(teacher) {}
+  absl::Status Check(const nn::Request& request) const override { return teacher_->Check(request); }
+  absl::StatusOr<nn::Outputs> Look(const data::Batch& batch, const nn::Request& request) override {
+    const int64_t* const images = batch.index.const_data_ptr<int64_t>();
+    batches.emplace_back(images, images + batch.index.numel());
+    views.push_back(batch.view.item<int64_t>());
+    return teacher_->Look(batch, request);
+  }
+
+  std::vector<std::vector<int64_t>> batches;
+  std::vector<int64_t> views;
+
+ private:
+  Teacher* teacher_;
+};
+
+TEST(TrainerTest, EveryEpochShowsEveryImageOnceInItsOwnOrder) {
+  TinyOptions options;
+  options.objective = kDistillation;
+  TinyTraining tiny(options);
+  NotingTeacher teacher(tiny.teacher.get());
+  tiny.task.teacher = &teacher;
+  tiny.task.view_of_epoch = [](int64_t epoch) { return 10 + epoch; };
+  ASSERT_TRUE(Train(tiny.task, RunIn(NewFolder())).ok());
+  ASSERT_THAT(teacher.batches, SizeIs(15));
+  std::set<std::vector<int64_t>> orders;
+  for (size_t epoch = 0; epoch < 3; ++epoch) {
+    std::vector<int64_t> order;
+    for (size_t step = 5 * epoch; step < 5 * epoch + 5; ++step) {
+      EXPECT_THAT(teacher.batches[step], SizeIs(step % 5 == 4 ? 1 : 4));
+      EXPECT_EQ(teacher.views[step], static_cast<int64_t>(10 + epoch));
+      order.insert(order.end(), teacher.batches[step].begin(), teacher.batches[step].end());
+    }
+    orders.insert(order);
+    EXPECT_THAT(order, ::testing::UnorderedElementsAreArray(tiny.task.train_index));
+  }
+  EXPECT_THAT(orders, SizeIs(3));
+}
+
 TEST(TrainerTest, DropoutIsAFunctionOfSeedEpochAndStep) {
   TinyOptions options;
   options.images = 200;

@@ -5,6 +5,7 @@
 #include <random>
 #include <utility>
 
+#include "ATen/Parallel.h"
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/dropout.h"
 #include "ATen/ops/empty.h"
@@ -90,6 +91,7 @@ std::vector<nn::NamedTensor> TinyModel::Parameters() const {
 }
 
 TinyTraining::TinyTraining(const TinyOptions& options) : dataset(TinyDataset(options.images, 1)) {
+  at::set_num_threads(1);  // more would only wait for each other
   config::Training& training = task.training;
   config::Objective objective_config;
   EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(options.training, &training));
