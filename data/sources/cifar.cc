@@ -138,7 +138,7 @@ absl::Status Missing(const Source& source, const std::string& data_dir, absl::st
 
 absl::StatusOr<Files> ReadFolder(const Reading& reading, const std::string& data_dir) {
   const Source& source = reading.source;
-  std::vector<std::string> names = {std::string(source.test.name), std::string(reading.names_file)};
+  std::vector<std::string> names = {std::string(reading.names_file), std::string(source.test.name)};
   for (const RecordsFile& file : source.train) names.emplace_back(file.name);
   Files files;
   for (const std::string& name : names) {

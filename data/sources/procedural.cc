@@ -25,12 +25,13 @@ constexpr int kLargestRadius = 13 * kUnit;
 constexpr int kLargestShift = 5 * kUnit;
 // Of the shorter axis to the longer one, in percent.
 constexpr int kStrongestSqueeze = 75;
-// Sum over the channels of the difference between shape and background.
-constexpr int kLeastContrast = 130;
-constexpr int kMostContrast = 360;
+// Sum over the channels of shape less background. Shapes are lighter: without that common sign the first steps of
+// training find no direction at all.
+constexpr int kLeastContrast = 70;
+constexpr int kMostContrast = 250;
 // Of each channel within a texture.
 constexpr int kTextureSpan = 50;
-constexpr int kMostDistractors = 3;
+constexpr int kMostDistractors = 4;
 constexpr int kSmallestDistractor = 2 * kUnit;
 constexpr int kLargestDistractor = 5 * kUnit;
 // A bar of background over the shape.
@@ -40,7 +41,7 @@ constexpr int kOccluderWidth = 2 * kUnit;
 constexpr int kSharpest = 1 * kUnit;
 constexpr int kSoftest = 3 * kUnit;
 // Pixel noise is the difference of two uniform values up to this.
-constexpr int kMostNoise = 36;
+constexpr int kMostNoise = 44;
 // Brightness of the whole image, in percent.
 constexpr int kDarkest = 55;
 
@@ -164,14 +165,19 @@ int SignedDistance(Shape shape, Point p, int r) {
 
 using Color = std::array<int, kChannels>;
 
-Color RandomColor(Draws& draws) { return {draws.Between(20, 235), draws.Between(20, 235), draws.Between(20, 235)}; }
+Color RandomColor(Draws& draws, int lightest) {
+  return {draws.Between(20, lightest), draws.Between(20, lightest), draws.Between(20, lightest)};
+}
 
-// A colour that can be told from `other`, but not with too much ease.
-Color ContrastingColor(Draws& draws, const Color& other) {
+// Dark enough that a lighter colour can be found.
+Color GroundColor(Draws& draws) { return RandomColor(draws, 160); }
+
+// A colour that can be told from `ground`, but not with too much ease.
+Color ContrastingColor(Draws& draws, const Color& ground) {
   while (true) {
-    const Color color = RandomColor(draws);
+    const Color color = RandomColor(draws, 235);
     int contrast = 0;
-    for (size_t c = 0; c < kChannels; ++c) contrast += std::abs(color[c] - other[c]);
+    for (size_t c = 0; c < kChannels; ++c) contrast += color[c] - ground[c];
     if (contrast >= kLeastContrast && contrast <= kMostContrast) return color;
   }
 }
@@ -246,7 +252,7 @@ struct Placement {
 };
 
 void PaintImage(Shape shape, Draws& draws, uint8_t* pixels) {
-  const Color background = RandomColor(draws);
+  const Color background = GroundColor(draws);
   const Texture ground(draws, background);
   const int softness = draws.Between(kSharpest, kSoftest);
   Canvas canvas;

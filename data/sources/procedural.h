@@ -3,6 +3,7 @@
 // 32x32 RGB, 10 classes: disc, ring, square, frame, triangle, cross, star, crescent, stripes, checker. Place, size,
 // rotation, proportions, colours, textures, lighting and noise are drawn without regard to the class, and pieces of
 // other shapes lie about, so neither colour nor mean nor a single pixel gives the class away; one has to see the shape.
+// Shapes are lighter than the ground, whatever the class.
 #pragma once
 
 #include "absl/status/statusor.h"
