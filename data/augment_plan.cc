@@ -39,8 +39,8 @@ absl::StatusOr<AugmentPlan> AugmentPlan::Create(const google::protobuf::Repeated
       case AugmentStep::kFlip:
         plan.flip_probability_ = step.flip().probability();
         if (!(plan.flip_probability_ >= 0 && plan.flip_probability_ <= 1)) {
-          return absl::InvalidArgumentError(absl::StrFormat("augment step[%d]: flip.probability is %g; permitted are 0..1", i,
-                                                            plan.flip_probability_));
+          return absl::InvalidArgumentError(absl::StrFormat(
+              "augment step[%d]: flip.probability is %g; permitted are 0..1", i, plan.flip_probability_));
         }
         break;
       case AugmentStep::STEP_NOT_SET:
@@ -48,9 +48,10 @@ absl::StatusOr<AugmentPlan> AugmentPlan::Create(const google::protobuf::Repeated
     }
     // The kinds are numbered in the order they must come in.
     if (step.step_case() <= previous) {
-      return absl::InvalidArgumentError(absl::StrFormat(
-          "augment step[%d] is a second one of its kind or comes too late; permitted are at most one crop, then at most one flip",
-          i));
+      return absl::InvalidArgumentError(
+          absl::StrFormat("augment step[%d] is a second one of its kind or comes too late; permitted are at most one "
+                          "crop, then at most one flip",
+                          i));
     }
     previous = step.step_case();
   }

@@ -131,13 +131,14 @@ TEST_P(AugmentPlanBadStepsTest, AreRefused) {
 
 INSTANTIATE_TEST_SUITE_P(
     Steps, AugmentPlanBadStepsTest,
-    ::testing::Values(BadSteps{"FlipThenCrop", {"flip {}", "crop {}"}, "step[1] is a second one of its kind or comes too late"},
-                      BadSteps{"TwoCrops", {"crop {}", "crop {}"}, "step[1] is a second one of its kind or comes too late"},
-                      BadSteps{"TwoFlips", {"crop {}", "flip {}", "flip {}"}, "step[2] is a second one"},
-                      BadSteps{"Empty", {"crop {}", ""}, "step[1] is empty; give crop or flip"},
-                      BadSteps{"NegativePad", {"crop { pad: -1 }"}, "step[0]: crop.pad is -1"},
-                      BadSteps{"ProbabilityAboveOne", {"flip { probability: 1.5 }"}, "flip.probability is 1.5; permitted are 0..1"},
-                      BadSteps{"ProbabilityNotANumber", {"flip { probability: nan }"}, "flip.probability is nan"}),
+    ::testing::Values(
+        BadSteps{"FlipThenCrop", {"flip {}", "crop {}"}, "step[1] is a second one of its kind or comes too late"},
+        BadSteps{"TwoCrops", {"crop {}", "crop {}"}, "step[1] is a second one of its kind or comes too late"},
+        BadSteps{"TwoFlips", {"crop {}", "flip {}", "flip {}"}, "step[2] is a second one"},
+        BadSteps{"Empty", {"crop {}", ""}, "step[1] is empty; give crop or flip"},
+        BadSteps{"NegativePad", {"crop { pad: -1 }"}, "step[0]: crop.pad is -1"},
+        BadSteps{"ProbabilityAboveOne", {"flip { probability: 1.5 }"}, "flip.probability is 1.5; permitted are 0..1"},
+        BadSteps{"ProbabilityNotANumber", {"flip { probability: nan }"}, "flip.probability is nan"}),
     [](const auto& instance) { return instance.param.name; });
 
 }  // namespace

@@ -28,18 +28,19 @@ at::Tensor CopyOf(absl::Span<const int64_t> values) {
 }
 
 absl::Status CheckStatistics(const ChannelStatistics& statistics, int64_t channels) {
-  if (static_cast<int64_t>(statistics.mean.size()) != channels || static_cast<int64_t>(statistics.std.size()) != channels) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("normalization has %d means and %d standard deviations, but images have %d channels; give one each a "
-                        "channel",
-                        statistics.mean.size(), statistics.std.size(), channels));
+  if (static_cast<int64_t>(statistics.mean.size()) != channels ||
+      static_cast<int64_t>(statistics.std.size()) != channels) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "normalization has %d means and %d standard deviations, but images have %d channels; give one each a "
+        "channel",
+        statistics.mean.size(), statistics.std.size(), channels));
   }
   for (size_t c = 0; c < statistics.mean.size(); ++c) {
     if (!std::isfinite(statistics.mean[c]) || !std::isfinite(statistics.std[c]) || statistics.std[c] <= 0) {
-      return absl::InvalidArgumentError(
-          absl::StrFormat("normalization of channel %d has mean %g and standard deviation %g; give a finite mean and a finite "
-                          "standard deviation greater than 0",
-                          c, statistics.mean[c], statistics.std[c]));
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "normalization of channel %d has mean %g and standard deviation %g; give a finite mean and a finite "
+          "standard deviation greater than 0",
+          c, statistics.mean[c], statistics.std[c]));
     }
   }
   return absl::OkStatus();
@@ -90,9 +91,10 @@ absl::StatusOr<Batch> Batcher::Assemble(absl::Span<const int64_t> index, absl::S
   batch.images = layout_ == Layout::kChannelsLast
                      ? at::empty_strided({v, b, c, h, w}, {b * h * w * c, h * w * c, 1, w * c, c}, at::kFloat)
                      : at::empty({v, b, c, h, w}, at::kFloat);
-  RETORT_RETURN_IF_ERROR(ops::torch::BatchAssembly(
-      Wrap(dataset_->images, {dataset_->size, h, w, c}), batch.index.repeat({v}), params,
-      Wrap(absl::MakeConstSpan(scale_), {c}), Wrap(absl::MakeConstSpan(offset_), {c}), batch.images.view({v * b, c, h, w})));
+  RETORT_RETURN_IF_ERROR(
+      ops::torch::BatchAssembly(Wrap(dataset_->images, {dataset_->size, h, w, c}), batch.index.repeat({v}), params,
+                                Wrap(absl::MakeConstSpan(scale_), {c}), Wrap(absl::MakeConstSpan(offset_), {c}),
+                                batch.images.view({v * b, c, h, w})));
   return batch;
 }
 

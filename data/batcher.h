@@ -20,8 +20,8 @@ struct Batch {
   at::Tensor view;    // i64 [V]
 };
 
-// x[v,b,c,h,w] = (pixel / 255 - mean[c]) / std[c] of the window that `plan` draws for (index[b], view[v]); pixels outside the
-// image are 0 before normalisation.
+// x[v,b,c,h,w] = (pixel / 255 - mean[c]) / std[c] of the window that `plan` draws for (index[b], view[v]); pixels
+// outside the image are 0 before normalisation.
 class Batcher {
  public:
   enum class Layout { kChannelsLast, kContiguous };

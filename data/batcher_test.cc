@@ -64,7 +64,8 @@ double Expected(const Dataset& dataset, const ChannelStatistics& statistics, con
   const int64_t x = (draw.flip == 1 ? dataset.width - 1 - w : w) + draw.dx;
   double pixel = 0;
   if (y >= 0 && y < dataset.height && x >= 0 && x < dataset.width) {
-    pixel = dataset.images[static_cast<size_t>(((image * dataset.height + y) * dataset.width + x) * dataset.channels + c)];
+    pixel =
+        dataset.images[static_cast<size_t>(((image * dataset.height + y) * dataset.width + x) * dataset.channels + c)];
   }
   const auto channel = static_cast<size_t>(c);
   return (pixel / 255 - statistics.mean[channel]) / statistics.std[channel];
@@ -100,7 +101,8 @@ TEST_P(BatcherLayoutTest, FollowsTheFormula) {
       for (int64_t c = 0; c < GetParam().channels; ++c) {
         for (int64_t h = 0; h < kHeight; ++h) {
           for (int64_t w = 0; w < kWidth; ++w) {
-            greatest_error = std::max(greatest_error, std::abs(*x++ - Expected(dataset, statistics, draw, image, c, h, w)));
+            greatest_error =
+                std::max(greatest_error, std::abs(*x++ - Expected(dataset, statistics, draw, image, c, h, w)));
           }
         }
       }
@@ -116,7 +118,8 @@ INSTANTIATE_TEST_SUITE_P(
                       LayoutCase{"Contiguous", Batcher::Layout::kContiguous, at::MemoryFormat::Contiguous, 3},
                       LayoutCase{"GreyChannelsLast", Batcher::Layout::kChannelsLast, at::MemoryFormat::ChannelsLast, 1},
                       LayoutCase{"GreyContiguous", Batcher::Layout::kContiguous, at::MemoryFormat::Contiguous, 1},
-                      LayoutCase{"FourChannelsLast", Batcher::Layout::kChannelsLast, at::MemoryFormat::ChannelsLast, 4}),
+                      LayoutCase{"FourChannelsLast", Batcher::Layout::kChannelsLast, at::MemoryFormat::ChannelsLast,
+                                 4}),
     [](const auto& instance) { return instance.param.name; });
 
 class BatcherTest : public ::testing::Test {
@@ -142,12 +145,14 @@ TEST_F(BatcherTest, CarriesLabelsIndexAndViews) {
 
 TEST_F(BatcherTest, GivesAnImageTheSameBytesInEveryBatch) {
   const Batch all = Assemble({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, {0, 1, 2});
-  for (const std::vector<int64_t>& index : {std::vector<int64_t>{10}, {3, 8}, {10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0}, {5, 5, 5}}) {
+  for (const std::vector<int64_t>& index :
+       {std::vector<int64_t>{10}, {3, 8}, {10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0}, {5, 5, 5}}) {
     for (const std::vector<int64_t>& views : {std::vector<int64_t>{1}, {2, 0}}) {
       const Batch batch = Assemble(index, views);
       for (size_t v = 0; v < views.size(); ++v) {
         for (size_t b = 0; b < index.size(); ++b) {
-          EXPECT_TRUE(batch.images[static_cast<int64_t>(v)][static_cast<int64_t>(b)].equal(all.images[views[v]][index[b]]));
+          EXPECT_TRUE(
+              batch.images[static_cast<int64_t>(v)][static_cast<int64_t>(b)].equal(all.images[views[v]][index[b]]));
         }
       }
     }
@@ -202,12 +207,12 @@ TEST_P(BatcherBadStatisticsTest, AreRefused) {
 
 INSTANTIATE_TEST_SUITE_P(
     Statistics, BatcherBadStatisticsTest,
-    ::testing::Values(BadStatistics{"OneChannel", {{0.5}, {0.5}}, "1 means and 1 standard deviations, but images have 3 channels"},
-                      BadStatistics{"OneDeviationTooFew", {{0, 0, 0}, {1, 1}}, "3 means and 2 standard deviations"},
-                      BadStatistics{"ZeroDeviation", {{0, 0, 0}, {1, 0, 1}}, "channel 1 has mean 0 and standard deviation 0"},
-                      BadStatistics{"InfiniteMean",
-                                    {{0, 0, std::numeric_limits<double>::infinity()}, {1, 1, 1}},
-                                    "channel 2 has mean inf"}),
+    ::testing::Values(
+        BadStatistics{"OneChannel", {{0.5}, {0.5}}, "1 means and 1 standard deviations, but images have 3 channels"},
+        BadStatistics{"OneDeviationTooFew", {{0, 0, 0}, {1, 1}}, "3 means and 2 standard deviations"},
+        BadStatistics{"ZeroDeviation", {{0, 0, 0}, {1, 0, 1}}, "channel 1 has mean 0 and standard deviation 0"},
+        BadStatistics{
+            "InfiniteMean", {{0, 0, std::numeric_limits<double>::infinity()}, {1, 1, 1}}, "channel 2 has mean inf"}),
     [](const auto& instance) { return instance.param.name; });
 
 }  // namespace

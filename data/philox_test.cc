@@ -29,10 +29,7 @@ TEST_P(PhiloxKnownAnswerTest, IsWhatTheAuthorsPublished) {
 // DEShawResearch/random123: tests/kat_vectors, lines "philox4x32 10".
 INSTANTIATE_TEST_SUITE_P(
     Random123, PhiloxKnownAnswerTest,
-    ::testing::Values(KnownAnswer{"Zeros",
-                                  {0, 0, 0, 0},
-                                  {0, 0},
-                                  {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
+    ::testing::Values(KnownAnswer{"Zeros", {0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
                       KnownAnswer{"Ones",
                                   {0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
                                   {0xffffffff, 0xffffffff},
@@ -64,7 +61,8 @@ TEST(UniformIntTest, DrawsEachValueEquallyOften) {
   std::vector<int> count(kValues);
   for (uint64_t i = 0; i < kDraws; ++i) ++count[UniformInt(Philox(11, i, 0, 0)[0], kValues)];
   double chi_square = 0;
-  for (int n : count) chi_square += (n - kDraws / kValues) * (n - kDraws / kValues) / static_cast<double>(kDraws / kValues);
+  for (int n : count)
+    chi_square += (n - kDraws / kValues) * (n - kDraws / kValues) / static_cast<double>(kDraws / kValues);
   // 8 degrees of freedom: 26.1 is exceeded with probability 0.001.
   EXPECT_LT(chi_square, 26.1);
 }

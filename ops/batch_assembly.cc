@@ -35,9 +35,10 @@ absl::Status ExpectType(absl::string_view name, const halide_buffer_t* buffer, h
   if (buffer == nullptr) return absl::InvalidArgumentError(absl::StrCat("batch_assembly: ", name, " is missing"));
   if (buffer->type == type && buffer->dimensions == dimensions) return absl::OkStatus();
   constexpr absl::string_view kKinds[] = {"i", "u", "f", "handle", "bf"};
-  return absl::InvalidArgumentError(absl::StrFormat(
-      "batch_assembly: %s has %d dimensions of %s%d; give %d of %s%d", name, buffer->dimensions, kKinds[buffer->type.code],
-      static_cast<int>(buffer->type.bits), dimensions, kKinds[type.code], static_cast<int>(type.bits)));
+  return absl::InvalidArgumentError(absl::StrFormat("batch_assembly: %s has %d dimensions of %s%d; give %d of %s%d",
+                                                    name, buffer->dimensions, kKinds[buffer->type.code],
+                                                    static_cast<int>(buffer->type.bits), dimensions, kKinds[type.code],
+                                                    static_cast<int>(type.bits)));
 }
 
 absl::Status ExpectShape(absl::string_view name, const halide_buffer_t& buffer, absl::string_view letters,
@@ -57,12 +58,14 @@ T At(const halide_buffer_t& buffer, int64_t i, int64_t j = 0) {
 }
 
 absl::Status CheckArguments(const halide_buffer_t* images, const halide_buffer_t* index, const halide_buffer_t* params,
-                            const halide_buffer_t* scale, const halide_buffer_t* offset, const halide_buffer_t* output) {
-  for (const absl::Status& status :
-       {ExpectType("images", images, halide_type_of<uint8_t>(), 4), ExpectType("index", index, halide_type_of<int64_t>(), 1),
-        ExpectType("params", params, halide_type_of<int32_t>(), 2), ExpectType("scale", scale, halide_type_of<float>(), 1),
-        ExpectType("offset", offset, halide_type_of<float>(), 1),
-        ExpectType("output", output, halide_type_of<float>(), 4)}) {
+                            const halide_buffer_t* scale, const halide_buffer_t* offset,
+                            const halide_buffer_t* output) {
+  for (const absl::Status& status : {ExpectType("images", images, halide_type_of<uint8_t>(), 4),
+                                     ExpectType("index", index, halide_type_of<int64_t>(), 1),
+                                     ExpectType("params", params, halide_type_of<int32_t>(), 2),
+                                     ExpectType("scale", scale, halide_type_of<float>(), 1),
+                                     ExpectType("offset", offset, halide_type_of<float>(), 1),
+                                     ExpectType("output", output, halide_type_of<float>(), 4)}) {
     if (!status.ok()) return status;
   }
   const Shape shape = ShapeOf(*images);
@@ -82,14 +85,15 @@ absl::Status CheckArguments(const halide_buffer_t* images, const halide_buffer_t
   for (int b = 0; b < batch; ++b) {
     const int64_t image = At<int64_t>(*index, b);
     if (image < 0 || image >= size) {
-      return absl::OutOfRangeError(
-          absl::StrFormat("batch_assembly: index[%d] = %d, but images has %d; permitted are 0..%d", b, image, size, size - 1));
+      return absl::OutOfRangeError(absl::StrFormat(
+          "batch_assembly: index[%d] = %d, but images has %d; permitted are 0..%d", b, image, size, size - 1));
     }
     for (const int axis : {0, 1}) {
       const int32_t shift = At<int32_t>(*params, axis, b);
       if (shift < -kFarthestShift || shift > kFarthestShift) {
-        return absl::InvalidArgumentError(absl::StrFormat("batch_assembly: %s of params[%d] is %d; permitted are -%d..%d",
-                                                          axis == 0 ? "dy" : "dx", b, shift, kFarthestShift, kFarthestShift));
+        return absl::InvalidArgumentError(
+            absl::StrFormat("batch_assembly: %s of params[%d] is %d; permitted are -%d..%d", axis == 0 ? "dy" : "dx", b,
+                            shift, kFarthestShift, kFarthestShift));
       }
     }
     const int32_t flip = At<int32_t>(*params, 2, b);
@@ -103,12 +107,11 @@ absl::Status CheckArguments(const halide_buffer_t* images, const halide_buffer_t
 
 }  // namespace
 
-absl::Status BatchAssembly(halide_buffer_t* images, halide_buffer_t* index, halide_buffer_t* params, halide_buffer_t* scale,
-                           halide_buffer_t* offset, halide_buffer_t* output) {
+absl::Status BatchAssembly(halide_buffer_t* images, halide_buffer_t* index, halide_buffer_t* params,
+                           halide_buffer_t* scale, halide_buffer_t* offset, halide_buffer_t* output) {
   if (absl::Status status = CheckArguments(images, index, params, scale, offset, output); !status.ok()) return status;
   if (output->number_of_elements() == 0) return absl::OkStatus();
-  return CallHalide("batch_assembly",
-                    [&] { return batch_assembly_op(images, index, params, scale, offset, output); });
+  return CallHalide("batch_assembly", [&] { return batch_assembly_op(images, index, params, scale, offset, output); });
 }
 
 }  // namespace retort::ops

@@ -1,5 +1,6 @@
-// batch_assembly and a scalar pass in turns: 50,000 random images in random order, crop with 4 pixels of padding, flip, normalise,
-// batches of 128. Columns: median images a second of both, and the median, least and greatest ratio of a turn.
+// batch_assembly and a scalar pass in turns: 50,000 random images in random order, crop with 4 pixels of padding, flip,
+// normalise, batches of 128. Columns: median images a second of both, and the median, least and greatest ratio of a
+// turn.
 //
 //   bazel run //ops:batch_assembly_benchmark
 #include <algorithm>
@@ -85,8 +86,8 @@ void BM_BatchAssembly(benchmark::State& state, int side, int channels, bool chan
     scalar_seconds.push_back(Seconds([&] {
       for (int batch = 0; batch < kBatchesPerTurn; ++batch) {
         BatchAssemblyOracle(images.data(), side, side, channels, &index[static_cast<size_t>(batch * kBatch)],
-                            &params[static_cast<size_t>(batch * kBatch)], kBatch, scale.data(), offset.data(), scalar.data(),
-                            {stride[0], stride[1], stride[2], stride[3]});
+                            &params[static_cast<size_t>(batch * kBatch)], kBatch, scale.data(), offset.data(),
+                            scalar.data(), {stride[0], stride[1], stride[2], stride[3]});
         benchmark::ClobberMemory();
       }
     }));
@@ -105,7 +106,9 @@ void BM_BatchAssembly(benchmark::State& state, int side, int channels, bool chan
   state.counters["greatest"] = *std::max_element(ratios.begin(), ratios.end());
 }
 
-BENCHMARK_CAPTURE(BM_BatchAssembly, 32x32x3_planar_1_thread, 32, 3, false, 1)->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(BM_BatchAssembly, 32x32x3_planar_1_thread, 32, 3, false, 1)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(BM_BatchAssembly, 32x32x3_channels_last_1_thread, 32, 3, true, 1)
     ->UseManualTime()
     ->Unit(benchmark::kMillisecond);

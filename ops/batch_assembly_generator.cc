@@ -58,7 +58,8 @@ class BatchAssembly : public Halide::Generator<BatchAssembly> {
     output.dim(2).set_bounds(0, channels());
     output.dim(3).set_min(0);
 
-    // Rows are unpacked to planes in cache; vectors of a plane are then converted and, for channels_last, woven together.
+    // Rows are unpacked to planes in cache; vectors of a plane are then converted and, for channels_last, woven
+    // together.
     Var task{"task"};
     output.reorder(c, x, y, b).split(b, task, b, kTask, Halide::TailStrategy::GuardWithIf).parallel(task);
     row.compute_at(output, y).store_at(output, b).vectorize(x, kStep);

@@ -8,8 +8,8 @@
 
 namespace retort::ops {
 
-// `images` is dense [.,height,width,channels]. Element [b,c,y,x] goes to output[b * stride[0] + c * stride[1] + y * stride[2] +
-// x * stride[3]].
+// `images` is dense [.,height,width,channels]. Element [b,c,y,x] goes to output[b * stride[0] + c * stride[1] + y *
+// stride[2] + x * stride[3]].
 void BatchAssemblyOracle(const uint8_t* images, int64_t height, int64_t width, int64_t channels, const int64_t* index,
                          const BatchAssemblyParams* params, int64_t batch, const float* scale, const float* offset,
                          float* output, const std::array<int64_t, 4>& stride);

@@ -5,8 +5,8 @@
 
 namespace retort::ops {
 
-// Where a view's window starts in the zero-padded image, and whether it is mirrored afterwards. Three i32 in memory: a batch of
-// records is an i32 [B,3] buffer.
+// Where a view's window starts in the zero-padded image, and whether it is mirrored afterwards. Three i32 in memory: a
+// batch of records is an i32 [B,3] buffer.
 struct BatchAssemblyParams {
   // Rows and columns from the image's own corner, -pad..pad; 0, 0 is the image as it is.
   int32_t dy = 0;

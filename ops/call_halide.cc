@@ -21,7 +21,8 @@ absl::Status CallHalide(absl::string_view op, absl::FunctionRef<int()> call) {
   last_message.clear();
   const int code = call();
   if (code == halide_error_code_success) return absl::OkStatus();
-  const std::string text = absl::StrCat(op, ": Halide error ", code, ": ", absl::StripTrailingAsciiWhitespace(last_message));
+  const std::string text =
+      absl::StrCat(op, ": Halide error ", code, ": ", absl::StripTrailingAsciiWhitespace(last_message));
   return code == halide_error_code_out_of_memory ? absl::ResourceExhaustedError(text) : absl::InternalError(text);
 }
 

@@ -8,8 +8,8 @@
 namespace retort::ops {
 
 // Runs `call`, which calls one generated function and returns its code. A refusal by the function's own checks is an
-// Internal error with Halide's text, since the op's C++ front ought to have found it; ResourceExhausted if memory ran out.
-// `op` names the function in the error.
+// Internal error with Halide's text, since the op's C++ front ought to have found it; ResourceExhausted if memory ran
+// out. `op` names the function in the error.
 //
 // Installs, once, a process-wide Halide error handler: the default one ends the program.
 absl::Status CallHalide(absl::string_view op, absl::FunctionRef<int()> call);

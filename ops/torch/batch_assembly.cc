@@ -18,7 +18,8 @@ absl::Status BatchAssembly(const at::Tensor& images, const at::Tensor& index, co
     if (!view.ok()) return view.status();
   }
   if (at::has_internal_overlap(output) == at::MemOverlap::Yes) {
-    return absl::InvalidArgumentError("tensor output is expanded: its elements share memory; give one that owns its elements");
+    return absl::InvalidArgumentError(
+        "tensor output is expanded: its elements share memory; give one that owns its elements");
   }
   UseTorchThreads();
   return ops::BatchAssembly(views[0]->buffer(), views[1]->buffer(), views[2]->buffer(), views[3]->buffer(),

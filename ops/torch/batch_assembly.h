@@ -6,8 +6,8 @@
 
 namespace retort::ops::torch {
 
-// ops::BatchAssembly (ops/batch_assembly.h) on CPU tensors: writes the batch into `output`, whose strides decide the layout, on LibTorch's
-// threads. Not differentiable: its inputs are pixels.
+// ops::BatchAssembly (ops/batch_assembly.h) on CPU tensors: writes the batch into `output`, whose strides decide the
+// layout, on LibTorch's threads. Not differentiable: its inputs are pixels.
 //
 // images u8 [N,H,W,C], index i64 [B], params i32 [B,3], scale f32 [C], offset f32 [C], output f32 [B,C,H,W].
 //

@@ -35,7 +35,9 @@ struct Inputs {
     offset = at::rand({3});
   }
 
-  absl::Status Run(const at::Tensor& output) const { return BatchAssembly(images, index, params, scale, offset, output); }
+  absl::Status Run(const at::Tensor& output) const {
+    return BatchAssembly(images, index, params, scale, offset, output);
+  }
 
   // f32 [B,C,H,W], contiguous.
   at::Tensor Expected() const {
@@ -69,15 +71,19 @@ TEST_P(BatchAssemblyLayoutTest, EqualsTheOracle) {
 
 INSTANTIATE_TEST_SUITE_P(
     Layouts, BatchAssemblyLayoutTest,
-    ::testing::Values(OutputLayout{"Contiguous", [](int64_t batch) { return at::empty({batch, 3, 9, 18}); }},
-                      OutputLayout{"ChannelsLast",
-                                   [](int64_t batch) {
-                                     return at::empty({batch, 3, 9, 18}, at::TensorOptions(), at::MemoryFormat::ChannelsLast);
-                                   }},
-                      OutputLayout{"Slice",
-                                   [](int64_t batch) {
-                                     return at::empty({batch, 2, 5, 9, 40}).select(1, 1).slice(1, 1, 4).slice(3, 3, 39, 2);
-                                   }}),
+    ::testing::Values(
+        OutputLayout{"Contiguous",
+                     [](int64_t batch) {
+                       return at::empty({batch, 3, 9, 18});
+                     }},
+        OutputLayout{"ChannelsLast",
+                     [](int64_t batch) {
+                       return at::empty({batch, 3, 9, 18}, at::TensorOptions(), at::MemoryFormat::ChannelsLast);
+                     }},
+        OutputLayout{"Slice",
+                     [](int64_t batch) {
+                       return at::empty({batch, 2, 5, 9, 40}).select(1, 1).slice(1, 1, 4).slice(3, 3, 39, 2);
+                     }}),
     [](const auto& instance) { return instance.param.name; });
 
 TEST(BatchAssemblyTest, GivesTheSameForEachNumberOfThreads) {
@@ -141,7 +147,9 @@ INSTANTIATE_TEST_SUITE_P(
                 [](const Inputs& i, const at::Tensor& output) { return i.Run(output.slice(2, 1)); },
                 absl::StatusCode::kInvalidArgument, "output has shape [4,3,8,18]; give [B,C,H,W] = [4,3,9,18]"},
         BadCall{"ExpandedOutput",
-                [](const Inputs& i, const at::Tensor& output) { return i.Run(output.slice(0, 0, 1).expand({4, 3, 9, 18})); },
+                [](const Inputs& i, const at::Tensor& output) {
+                  return i.Run(output.slice(0, 0, 1).expand({4, 3, 9, 18}));
+                },
                 absl::StatusCode::kInvalidArgument, "output is expanded"},
         BadCall{"UndefinedImages",
                 [](const Inputs& i, const at::Tensor& output) {

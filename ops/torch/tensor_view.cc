@@ -53,12 +53,12 @@ absl::StatusOr<TensorView> TensorView::Create(absl::string_view name, const at::
   const std::optional<halide_type_t> type = HalideType(tensor.scalar_type());
   if (!type.has_value()) {
     return absl::InvalidArgumentError(
-        absl::StrFormat("tensor %s has elements of type %s; permitted are bool, integers and floats of up to 64 bits", name,
-                        c10::toString(tensor.scalar_type())));
+        absl::StrFormat("tensor %s has elements of type %s; permitted are bool, integers and floats of up to 64 bits",
+                        name, c10::toString(tensor.scalar_type())));
   }
   if (tensor.dim() > kMaxDimensions) {
-    return absl::InvalidArgumentError(absl::StrFormat("tensor %s has %d dimensions; permitted are up to %d", name,
-                                                      tensor.dim(), kMaxDimensions));
+    return absl::InvalidArgumentError(
+        absl::StrFormat("tensor %s has %d dimensions; permitted are up to %d", name, tensor.dim(), kMaxDimensions));
   }
 
   TensorView view(tensor);
@@ -68,9 +68,10 @@ absl::StatusOr<TensorView> TensorView::Create(absl::string_view name, const at::
   for (int64_t i = 0; i < tensor.dim(); ++i) {
     const int64_t from = tensor.dim() - 1 - i;
     if (!FitsHalide(tensor.size(from)) || !FitsHalide(tensor.stride(from))) {
-      return absl::InvalidArgumentError(absl::StrFormat("tensor %s has extent %d and stride %d in dimension %d; permitted "
-                                                        "are numbers below 2^31",
-                                                        name, tensor.size(from), tensor.stride(from), from));
+      return absl::InvalidArgumentError(
+          absl::StrFormat("tensor %s has extent %d and stride %d in dimension %d; permitted "
+                          "are numbers below 2^31",
+                          name, tensor.size(from), tensor.stride(from), from));
     }
     view.dimensions_[static_cast<size_t>(i)] = {0, static_cast<int32_t>(tensor.size(from)),
                                                 static_cast<int32_t>(tensor.stride(from))};

@@ -116,7 +116,10 @@ INSTANTIATE_TEST_SUITE_P(
                       BadTensor{"Meta", [] { return at::empty({2}, at::TensorOptions().device(at::kMeta)); },
                                 "dense on meta; permitted are dense tensors on cpu"},
                       BadTensor{"Complex", [] { return at::zeros({2}, at::kComplexFloat); }, "type ComplexFloat"},
-                      BadTensor{"NineDimensions", [] { return at::zeros({1, 1, 1, 1, 1, 1, 1, 1, 1}); },
+                      BadTensor{"NineDimensions",
+                                [] {
+                                  return at::zeros({1, 1, 1, 1, 1, 1, 1, 1, 1});
+                                },
                                 "9 dimensions; permitted are up to 8"},
                       BadTensor{"VeryLong", [] { return at::zeros({1}).expand({int64_t{1} << 31}); },
                                 "extent 2147483648 and stride 0 in dimension 0"}),

@@ -1,5 +1,6 @@
-// at::parallel_for is a template whose threads are an OpenMP pragma, so this file, and no other, is compiled with -fopenmp. What it then
-// needs of OpenMP is in the library that LibTorch brings along: there is one OpenMP runtime in the process.
+// at::parallel_for is a template whose threads are an OpenMP pragma, so this file, and no other, is compiled with
+// -fopenmp. What it then needs of OpenMP is in the library that LibTorch brings along: there is one OpenMP runtime in
+// the process.
 #include "retort/ops/torch/thread_pool.h"
 
 #include <atomic>
