@@ -7,7 +7,6 @@
 
 #include "retort/nn/model.h"
 #include "retort/nn/model.pb.h"
-#include "retort/nn/model_shape.h"
 
 namespace retort::nn {
 

@@ -3,6 +3,7 @@
 // This header costs little to include: the module graph (torch/nn) stays in the families' .cc files.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <utility>
@@ -11,6 +12,14 @@
 #include "ATen/core/Tensor.h"
 
 namespace retort::nn {
+
+// What a model is built for.
+struct ModelShape {
+  int64_t channels = 3;  // C
+  int64_t height = 32;   // H
+  int64_t width = 32;    // W
+  int64_t classes = 10;  // K
+};
 
 // What a caller wants beside the logits.
 struct Request {

@@ -9,7 +9,6 @@
 #include "absl/status/statusor.h"
 
 #include "retort/nn/model.h"
-#include "retort/nn/model_shape.h"
 
 namespace retort::nn {
 
