@@ -1,6 +1,7 @@
-// What a target cache is worth: images a second of the PyTorch tutorial's distillation with targets read from a cache and
-// with a teacher that runs, in turns in one process; then where the time of a step with a cache goes. DeepNN to LightNN,
-// 0.75 cross-entropy + 0.25 soft cross-entropy at T = 2, Adam, batches of 128 images of 32x32x3, crop and flip.
+// What a target cache is worth: images a second of the PyTorch tutorial's distillation with targets read from a cache
+// and with a teacher that runs, in turns in one process; then where the time of a step with a cache goes. DeepNN to
+// LightNN, 0.75 cross-entropy + 0.25 soft cross-entropy at T = 2, Adam, batches of 128 images of 32x32x3, crop and
+// flip.
 //
 //   bazel run //kd:distill_benchmark -- --threads=2 --steps=20 --rounds=5
 //

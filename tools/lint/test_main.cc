@@ -34,7 +34,8 @@ std::vector<std::string> DynamicSymbols(const std::string& path) {
       Elf64_Sym symbol;
       at(&symbol, table.sh_offset + offset);
       const std::string name = bytes.data() + strings + symbol.st_name;
-      // The optional set-up function of a thread-local variable: asked for weakly, and there for nobody if it is not needed.
+      // The optional set-up function of a thread-local variable: asked for weakly, and there for nobody if it is not
+      // needed.
       if (name.rfind("_ZTH", 0) == 0 && symbol.st_shndx == SHN_UNDEF) continue;
       names.push_back(name);
     }
