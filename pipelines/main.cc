@@ -12,6 +12,7 @@
 
 #include "retort/data/io/file.h"
 #include "retort/data/io/status_macros.h"
+#include "retort/data/sources/data_dir.h"
 #include "retort/pipelines/config/load_config.h"
 #include "retort/pipelines/dry_run.h"
 #include "retort/pipelines/plan.h"
@@ -40,17 +41,13 @@ void BoundThreadSpin(char** argv) {
   execv(path, argv);
 }
 
-// The first that is not empty: flag, config, environment, folder in the user's cache.
-std::string ChooseFolder(const std::string& flag, const std::string& config, const char* variable,
-                         const char* fallback) {
+// The first that is not empty of what a user wrote, or `fallback`.
+std::string ChooseFolder(const std::string& flag, const std::string& config, const std::string& fallback) {
   if (!flag.empty()) return ResolveUserPath(flag);
-  if (!config.empty()) return ResolveUserPath(config);
-  if (const char* value = std::getenv(variable); value != nullptr && *value != '\0') return ResolveUserPath(value);
-  const char* home = std::getenv("HOME");
-  return absl::StrCat(home == nullptr ? "/tmp" : home, "/.cache/", fallback);
+  return ResolveUserPath(config.empty() ? fallback : config);
 }
 
-// One batch of lines for standard output.
+// What goes to standard output.
 absl::StatusOr<std::string> Results(const Plan& plan, const std::vector<size_t>& goals,
                                     const std::vector<StoredArtifact>& artifacts) {
   std::string tables;
@@ -71,9 +68,8 @@ absl::Status Run(const CommandLine& line, config::Stage::KindCase kind) {
               << pipeline.DebugString();
     return absl::OkStatus();
   }
-  const std::string store_folder = ChooseFolder(line.store, pipeline.deployment().store(), "RETORT_STORE", "retort");
-  const std::string data_dir =
-      ChooseFolder(line.data_dir, pipeline.deployment().data_dir(), "RETORT_DATA", "retort/data");
+  const std::string store_folder = ChooseFolder(line.store, pipeline.deployment().store(), DefaultStoreRoot());
+  const std::string data_dir = ChooseFolder(line.data_dir, pipeline.deployment().data_dir(), data::DefaultDataDir());
   RETORT_ASSIGN_OR_RETURN(const Plan plan, MakePlan(std::move(pipeline), data_dir));
   RETORT_ASSIGN_OR_RETURN(const std::vector<size_t> goals, Goals(plan, kind));
   if (line.dry_run) return DryRun(plan, goals, data_dir, std::cout);

@@ -13,16 +13,18 @@
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 
+#include "retort/data/sources/data_dir.h"
+#include "retort/pipelines/program/command_line.h"
 #include "retort/tools/fetch/download.h"
 
 ABSL_FLAG(std::string, dataset, "", "cifar10 or cifar100");
-ABSL_FLAG(std::string, data_dir, "", "Folder to keep it in; made if need be.");
+ABSL_FLAG(std::string, data_dir, "",
+          "Folder to keep it in, made if need be; default $RETORT_DATA, then ~/.cache/retort/data.");
 ABSL_FLAG(std::string, url, "", "Another place for the same archive; the official one by default.");
 
 namespace retort::tools {
@@ -101,17 +103,14 @@ int Usage(const std::string& fault) {
   std::cerr << fault << "; usage: fetch --dataset="
             << absl::StrJoin(Archives(), "|",
                              [](std::string* out, const Archive& archive) { absl::StrAppend(out, archive.dataset); })
-            << " --data_dir=DIR\n";
+            << " [--data_dir=DIR]\n";
   return EX_USAGE;
 }
 
 int Main() {
   const std::string dataset = absl::GetFlag(FLAGS_dataset);
   std::string data_dir = absl::GetFlag(FLAGS_data_dir);
-  if (data_dir.empty()) return Usage("--data_dir is missing");
-  // `bazel run` starts programs elsewhere, and says where the user is.
-  const char* const user_dir = getenv("BUILD_WORKING_DIRECTORY");
-  if (user_dir != nullptr && !absl::StartsWith(data_dir, "/")) data_dir = absl::StrCat(user_dir, "/", data_dir);
+  data_dir = pipelines::ResolveUserPath(data_dir.empty() ? data::DefaultDataDir() : data_dir);
   const auto archive = std::find_if(Archives().begin(), Archives().end(),
                                     [&dataset](const Archive& candidate) { return candidate.dataset == dataset; });
   if (archive == Archives().end()) return Usage(absl::StrCat("--dataset=", dataset, " is not known"));
@@ -142,7 +141,7 @@ int Main() {
 }  // namespace retort::tools
 
 int main(int argc, char** argv) {
-  absl::SetProgramUsageMessage("Downloads a published data set: fetch --dataset=cifar10|cifar100 --data_dir=DIR");
+  absl::SetProgramUsageMessage("Downloads a published data set: fetch --dataset=cifar10|cifar100 [--data_dir=DIR]");
   const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
   if (rest.size() > 1) return retort::tools::Usage(absl::StrCat("unexpected argument ", rest[1]));
   return retort::tools::Main();
