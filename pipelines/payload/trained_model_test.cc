@@ -1,0 +1,97 @@
+#include "retort/pipelines/payload/trained_model.h"
+
+#include <stdlib.h>
+
+#include <fstream>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace retort::pipelines {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// Two 8x8 images: all pixels 0 in one, all 255 in the other, so mean and standard deviation are 0.5.
+data::Dataset TwoImages(int64_t channels) {
+  const auto pixels = static_cast<size_t>(64 * channels);
+  std::vector<uint8_t> images(2 * pixels, 0);
+  std::fill(images.begin() + static_cast<int64_t>(pixels), images.end(), 255);
+  auto dataset = data::MakeDataset(std::move(images), {0, 1}, 8, 8, channels, {"black", "white"});
+  EXPECT_TRUE(dataset.ok()) << dataset.status();
+  return *std::move(dataset);
+}
+
+config::Model SmallModel() {
+  config::Model model;
+  model.mutable_light_nn()->set_conv1(2);
+  model.mutable_light_nn()->set_conv2(2);
+  model.mutable_light_nn()->set_hidden(4);
+  return model;
+}
+
+class TrainedModelTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string folder = testing::TempDir() + "/trained_model_XXXXXX";
+    ASSERT_NE(mkdtemp(folder.data()), nullptr);
+    artifact_.folder = folder;
+    auto model = nn::BuildModel(SmallModel(), ShapeOf(dataset_), /*seed=*/5, /*channels_last=*/true);
+    ASSERT_TRUE(model.ok()) << model.status();
+    model_ = *std::move(model);
+    ASSERT_TRUE(
+        SaveTrainedModel(folder, *model_, SmallModel(), dataset_, data::ComputeChannelStatistics(dataset_)).ok());
+  }
+
+  const data::Dataset dataset_ = TwoImages(3);
+  std::unique_ptr<nn::Model> model_;
+  StoredArtifact artifact_;
+};
+
+TEST_F(TrainedModelTest, ComesBackAsItWas) {
+  const auto trained = LoadTrainedModel(artifact_, /*channels_last=*/false);
+  ASSERT_TRUE(trained.ok()) << trained.status();
+  EXPECT_THAT(trained->class_names, ElementsAre("black", "white"));
+  EXPECT_THAT(trained->normalization.mean, ElementsAre(0.5, 0.5, 0.5));
+  EXPECT_THAT(trained->normalization.std, ElementsAre(0.5, 0.5, 0.5));
+  const auto before = model_->Parameters();
+  const auto after = trained->model->Parameters();
+  ASSERT_EQ(before.size(), after.size());
+  for (size_t i = 0; i < before.size(); ++i) {
+    EXPECT_EQ(before[i].first, after[i].first);
+    EXPECT_TRUE(before[i].second.equal(after[i].second)) << before[i].first;
+  }
+  EXPECT_TRUE(CheckFits(*trained, dataset_).ok());
+}
+
+TEST_F(TrainedModelTest, OtherImagesDoNotFit) {
+  const auto trained = LoadTrainedModel(artifact_, /*channels_last=*/true);
+  ASSERT_TRUE(trained.ok()) << trained.status();
+  const absl::Status status = CheckFits(*trained, TwoImages(1));
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("3x8x8 and 2 classes"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("1x8x8 and 2 classes"));
+}
+
+TEST_F(TrainedModelTest, ADescriptionThatIsNoneIsDataLoss) {
+  std::ofstream(artifact_.folder + "/model.textproto") << "model { no_such_family { } }";
+  const auto trained = LoadTrainedModel(artifact_, true);
+  EXPECT_EQ(trained.status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST(ResolveNormalization, OneNumberAChannel) {
+  config::Normalization config;
+  config.add_mean(0.25);
+  config.add_std(0.5);
+  const auto given = ResolveNormalization(config, TwoImages(1));
+  ASSERT_TRUE(given.ok()) << given.status();
+  EXPECT_THAT(given->mean, ElementsAre(0.25));
+  EXPECT_THAT(given->std, ElementsAre(0.5));
+  const auto wrong = ResolveNormalization(config, TwoImages(3));
+  EXPECT_EQ(wrong.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(wrong.status().message()), HasSubstr("3 channels"));
+}
+
+}  // namespace
+}  // namespace retort::pipelines
