@@ -163,7 +163,7 @@ int64_t Bytes(const config::Artifact& manifest) {
 std::string MetricsText(const config::Artifact& manifest) {
   std::vector<std::string> metrics;
   for (const config::Artifact::Metric& metric : manifest.metric()) {
-    metrics.push_back(absl::StrFormat("%s %.4g", metric.name(), metric.value()));
+    metrics.push_back(absl::StrFormat("%s %.6g", metric.name(), metric.value()));
   }
   return absl::StrJoin(metrics, ", ");
 }
