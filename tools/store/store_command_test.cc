@@ -86,9 +86,10 @@ TEST_F(StoreCommandTest, ListGolden) {
   const std::string b = Publish("finetune", kSeed8, std::string(123456, 'w')).substr(0, 16);
   const Result result = Run({"list"});
   EXPECT_EQ(result.code, 0);
-  EXPECT_EQ(result.out, absl::StrCat("distill       ", a, "  2026-01-02 03:04       7 B      12.5 s  accuracy 0.71234\n",
-                                     "finetune      ", b, "  2026-01-02 03:04    123 kB      12.5 s  accuracy 0.71234\n",
-                                     "2 artifacts, 123 kB\n"));
+  EXPECT_EQ(result.out,
+            absl::StrCat("distill       ", a, "  2026-01-02 03:04       7 B      12.5 s  accuracy 0.71234\n",
+                         "finetune      ", b, "  2026-01-02 03:04    123 kB      12.5 s  accuracy 0.71234\n",
+                         "2 artifacts, 123 kB\n"));
   EXPECT_THAT(Run({"list", "--kind=distill"}).out, HasSubstr("\n1 artifacts, 7 B\n"));
 }
 
