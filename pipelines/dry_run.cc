@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 #include <memory>
-#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -177,13 +176,8 @@ class Rehearsal {
 
 absl::Status DryRun(const Plan& plan, const std::vector<size_t>& goals, const std::string& data_dir,
                     std::ostream& out) {
-  std::set<size_t> reached(goals.begin(), goals.end());
-  for (size_t i = plan.stages.size(); i-- > 0;) {
-    if (reached.count(i) == 0) continue;
-    for (const PlannedStage::Input& input : plan.stages[i].inputs) reached.insert(input.stage);
-  }
   Rehearsal rehearsal(plan, data_dir, out);
-  for (const size_t i : reached) {
+  for (const size_t i : WithInputs(plan, goals)) {
     // Replicates differ only in their seed.
     if (plan.stages[i].replicate > 0) continue;
     if (const absl::Status status = rehearsal.Rehearse(i); !status.ok()) {

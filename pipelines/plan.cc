@@ -139,17 +139,19 @@ absl::StatusOr<Plan> MakePlan(config::Pipeline pipeline, const std::string& data
   return plan;
 }
 
-absl::StatusOr<std::vector<size_t>> Goals(const Plan& plan, config::Stage::KindCase kind) {
-  // Stages within reach of those of `kind`.
-  std::set<size_t> reached;
-  std::vector<size_t> goals;
+std::set<size_t> WithInputs(const Plan& plan, const std::vector<size_t>& goals) {
+  std::set<size_t> reached(goals.begin(), goals.end());
   for (size_t i = plan.stages.size(); i-- > 0;) {
-    const bool goal = plan.stages[i].config->kind_case() == kind;
-    if (goal) goals.push_back(i);
-    if (goal || reached.count(i) > 0) {
-      reached.insert(i);
-      for (const PlannedStage::Input& input : plan.stages[i].inputs) reached.insert(input.stage);
-    }
+    if (reached.count(i) == 0) continue;
+    for (const PlannedStage::Input& input : plan.stages[i].inputs) reached.insert(input.stage);
+  }
+  return reached;
+}
+
+absl::StatusOr<std::vector<size_t>> Goals(const Plan& plan, config::Stage::KindCase kind) {
+  std::vector<size_t> goals;
+  for (size_t i = 0; i < plan.stages.size(); ++i) {
+    if (plan.stages[i].config->kind_case() == kind) goals.push_back(i);
   }
   if (goals.empty()) {
     std::set<std::string> kinds;
@@ -158,6 +160,7 @@ absl::StatusOr<std::vector<size_t>> Goals(const Plan& plan, config::Stage::KindC
         "pipeline \"", plan.pipeline->name(), "\" has no ", KindName(kind), " stage; it has: ",
         absl::StrJoin(kinds, ", "), ". Run the program of one of these, as in //pipelines:", *kinds.begin()));
   }
+  const std::set<size_t> reached = WithInputs(plan, goals);
   for (size_t i = 0; i < plan.stages.size(); ++i) {
     const PlannedStage& stage = plan.stages[i];
     if (!stage.config->has_report() || reached.count(i) > 0) continue;
@@ -176,7 +179,7 @@ absl::StatusOr<std::vector<size_t>> Goals(const Plan& plan, config::Stage::KindC
 
 namespace {
 
-// Lines of `from` and `to` that the other lacks, at most `limit`.
+// Lines of `from` and `to` that the other lacks, the first of them shown; `count` gets the number of all.
 std::string Difference(absl::string_view from, absl::string_view to, size_t* count) {
   const std::vector<std::string> old_lines = absl::StrSplit(from, '\n', absl::SkipEmpty());
   const std::vector<std::string> new_lines = absl::StrSplit(to, '\n', absl::SkipEmpty());

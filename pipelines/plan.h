@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,9 @@ struct Plan {
 // Stages in the order of the config, replicates expanded, keys computed. Reads the data folder, since the key of an
 // ingested data set is made from its files; NotFound where they are missing.
 absl::StatusOr<Plan> MakePlan(config::Pipeline pipeline, const std::string& data_dir);
+
+// `goals` and everything that they are made from, at any depth.
+std::set<size_t> WithInputs(const Plan& plan, const std::vector<size_t>& goals);
 
 // Indices of what a program for `kind` has to deliver: all stages of that kind, and the reports that need no other
 // training than these already need. InvalidArgument where there is no such stage.
