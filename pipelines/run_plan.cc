@@ -1,5 +1,6 @@
 #include "retort/pipelines/run_plan.h"
 
+#include <algorithm>
 #include <iostream>
 #include <map>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "absl/time/clock.h"
 
 #include "retort/data/io/status_macros.h"
+#include "retort/nn/runtime.h"
 #include "retort/pipelines/stage.h"
 #include "retort/pipelines/stage_type.h"
 
@@ -66,13 +68,17 @@ class Runner {
       return found;
     }
     context.work_dir = work->path();
-    absl::StatusOr<StageOutput> output = TypeOf(stage.config->kind_case()).run(context);
+    const StageType type = TypeOf(stage.config->kind_case());
+    if (type.numeric) nn::ConfigureRuntime(plan_.pipeline->numerics().threads());
+    const absl::Time start = absl::Now();
+    absl::StatusOr<StageOutput> output = type.run(context);
     if (!output.ok()) {
       return absl::Status(output.status().code(),
                           absl::StrCat("stage \"", stage.name, "\": ", output.status().message()));
     }
+    const double seconds = std::max(output->seconds, absl::ToDoubleSeconds(absl::Now() - start));
     manifest.set_kind(kind);
-    manifest.set_seconds(output->seconds);
+    manifest.set_seconds(seconds);
     for (const StageOutput::Metric& metric : output->metrics) {
       config::Artifact::Metric* recorded = manifest.add_metric();
       recorded->set_name(metric.name);
@@ -80,7 +86,7 @@ class Runner {
     }
     RETORT_ASSIGN_OR_RETURN(StoredArtifact artifact,
                             store_.Publish(std::move(work), stage.key_text, output->files, std::move(manifest)));
-    Say("DONE", stage, Summary(*output));
+    Say("DONE", stage, Summary(*output, seconds));
     artifacts_.emplace(i, artifact);
     return artifact;
   }
@@ -91,12 +97,12 @@ class Runner {
                                     stage.key.substr(0, 16), stage.name, rest.empty() ? "" : ": ", rest);
   }
 
-  static std::string Summary(const StageOutput& output) {
+  static std::string Summary(const StageOutput& output, double seconds) {
     std::vector<std::string> parts;
     for (const StageOutput::Metric& metric : output.metrics) {
       parts.push_back(absl::StrFormat("%s %.6g", metric.name, metric.value));
     }
-    parts.push_back(absl::StrFormat("%.1f s", output.seconds));
+    parts.push_back(absl::StrFormat("%.1f s", seconds));
     return absl::StrJoin(parts, ", ");
   }
 

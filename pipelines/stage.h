@@ -54,7 +54,8 @@ struct StageOutput {
     double value;
   };
   std::vector<Metric> metrics;
-  // Wall time of all sessions that worked on it.
+  // Wall time of all sessions that worked on it; only a stage that goes on where another session stopped knows more
+  // than its caller, which measures this one.
   double seconds = 0;
 };
 

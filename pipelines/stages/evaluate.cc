@@ -1,12 +1,10 @@
 #include "retort/pipelines/stages/evaluate.h"
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 
 #include "retort/data/batcher.h"
 #include "retort/data/io/status_macros.h"
 #include "retort/kd/evaluate.h"
-#include "retort/nn/runtime.h"
 #include "retort/pipelines/payload/evaluation_json.h"
 #include "retort/pipelines/payload/trained_model.h"
 #include "retort/pipelines/stages/inputs.h"
@@ -14,9 +12,7 @@
 namespace retort::pipelines {
 
 absl::StatusOr<StageOutput> RunEvaluate(const StageContext& context) {
-  const absl::Time start = absl::Now();
   const config::Evaluate& config = context.stage->evaluate();
-  nn::ConfigureRuntime(context.pipeline->numerics().threads());
   RETORT_ASSIGN_OR_RETURN(const data::DatasetSplits splits, OpenInputDataset(context));
   const data::Dataset& dataset = config.split() == config::Evaluate::TEST ? splits.test : splits.train;
   RETORT_ASSIGN_OR_RETURN(const StageInput* input, context.Input("model"));
@@ -33,7 +29,6 @@ absl::StatusOr<StageOutput> RunEvaluate(const StageContext& context) {
                     {"loss", evaluation.loss},
                     {"parameters", static_cast<double>(nn::CountParameters(*trained.model))},
                     {"images", static_cast<double>(evaluation.images)}};
-  output.seconds = absl::ToDoubleSeconds(absl::Now() - start);
   return output;
 }
 

@@ -1,7 +1,6 @@
 #include "retort/pipelines/stages/ingest.h"
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 
 #include "retort/data/dataset.h"
 #include "retort/data/io/status_macros.h"
@@ -10,7 +9,6 @@
 namespace retort::pipelines {
 
 absl::StatusOr<StageOutput> RunIngest(const StageContext& context) {
-  const absl::Time start = absl::Now();
   RETORT_ASSIGN_OR_RETURN(const data::DatasetSplits splits,
                           data::ReadSource(context.stage->ingest(), context.data_dir));
   RETORT_RETURN_IF_ERROR(data::WriteDataset(absl::StrCat(context.work_dir, "/dataset.safetensors"), splits));
@@ -19,7 +17,6 @@ absl::StatusOr<StageOutput> RunIngest(const StageContext& context) {
   output.metrics = {{"train_images", static_cast<double>(splits.train.size)},
                     {"test_images", static_cast<double>(splits.test.size)},
                     {"classes", static_cast<double>(splits.train.class_names.size())}};
-  output.seconds = absl::ToDoubleSeconds(absl::Now() - start);
   return output;
 }
 

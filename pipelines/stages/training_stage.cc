@@ -1,13 +1,11 @@
 #include "retort/pipelines/stages/training_stage.h"
 
-#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
 
 #include "retort/data/batcher.h"
 #include "retort/data/io/status_macros.h"
@@ -16,7 +14,6 @@
 #include "retort/kd/objective.h"
 #include "retort/kd/trainer.h"
 #include "retort/nn/build_model.h"
-#include "retort/nn/runtime.h"
 #include "retort/pipelines/payload/evaluation_json.h"
 #include "retort/pipelines/payload/trained_model.h"
 #include "retort/pipelines/progress/progress.h"
@@ -30,8 +27,6 @@ absl::StatusOr<data::AugmentPlan> FreshViews(const StageContext& context, const 
 }
 
 absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const TrainingSetup& setup) {
-  const absl::Time start = absl::Now();
-  nn::ConfigureRuntime(context.pipeline->numerics().threads());
   const data::Dataset& dataset = setup.splits.train;
   const nn::ModelShape shape = ShapeOf(dataset);
   RETORT_ASSIGN_OR_RETURN(const data::ChannelStatistics normalization,
@@ -70,9 +65,9 @@ absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const Train
   run.identity = context.key;
   run.checkpoint_seconds = deployment.checkpoint_seconds();
   run.stop_requested = context.stop_requested;
-  double seconds = 0;
-  run.on_progress = [&progress, &seconds](const kd::TrainingRun::Progress& now) {
-    seconds = now.seconds;
+  StageOutput output;
+  run.on_progress = [&progress, &output](const kd::TrainingRun::Progress& now) {
+    output.seconds = now.seconds;
     progress.Update(now.images_done, absl::StrFormat("epoch %d/%d  loss %.4f", now.epoch + 1, now.epochs, now.loss));
   };
   run.on_warning = [](const std::string& warning) { std::cerr << "warning: " << warning << "\n"; };
@@ -84,13 +79,11 @@ absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const Train
   RETORT_RETURN_IF_ERROR(SaveTrainedModel(context.work_dir, *model, *setup.model, dataset, normalization));
   RETORT_RETURN_IF_ERROR(
       WriteEvaluation(absl::StrCat(context.work_dir, "/evaluation.json"), evaluation, setup.splits.test.class_names));
-  StageOutput output;
   output.files = {"model.safetensors", "model.textproto", "metrics.jsonl", "evaluation.json"};
   output.metrics = {{"accuracy", evaluation.accuracy},
                     {"loss", evaluation.loss},
                     {"images", static_cast<double>(evaluation.images)},
                     {"parameters", static_cast<double>(nn::CountParameters(*model))}};
-  output.seconds = std::max(seconds, absl::ToDoubleSeconds(absl::Now() - start));
   return output;
 }
 
