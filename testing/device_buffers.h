@@ -1,0 +1,28 @@
+// The same test on the host, on OpenCL (on a machine without a GPU, PoCL) and on CUDA.
+#pragma once
+
+#include <string>
+
+#include "HalideRuntime.h"
+#include "gtest/gtest.h"
+
+#include "retort/ops/device.h"
+
+namespace retort::testing {
+
+// Parameters of a TestWithParam<ops::Device::Kind>, and the names of its instances.
+inline constexpr ops::Device::Kind kDevices[] = {ops::Device::Kind::kHost, ops::Device::Kind::kOpenCl,
+                                                 ops::Device::Kind::kCuda};
+std::string DeviceName(const ::testing::TestParamInfo<ops::Device::Kind>& instance);
+
+// Whether this machine has one that works. Where it has none, a test says GTEST_SKIP() << "no CUDA device here".
+bool IsThere(ops::Device::Kind kind);
+
+// Gives a buffer memory on the device with what it holds on the host; nothing to do for the host itself. Ends the test
+// program if the device refuses. A Halide::Runtime::Buffer frees that memory when it ends.
+void ToDevice(ops::Device::Kind kind, halide_buffer_t* buffer);
+
+// Copies what an op wrote on the device back to the host.
+void ToHost(ops::Device::Kind kind, halide_buffer_t* buffer);
+
+}  // namespace retort::testing
