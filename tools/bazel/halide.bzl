@@ -3,8 +3,8 @@
     halide_op(
         name = "box_blur",                    # function retort::ops::box_blur, header "retort/ops/box_blur.h"
         src = "box_blur_generator.cc",        # HALIDE_REGISTER_GENERATOR(BoxBlur, box_blur)
-        gpu = ["cuda", "opencl"],             # also :box_blur_cuda and :box_blur_opencl, functions of the same names
-    )
+        gpu = ["cuda", "opencl"],             # also :box_blur_cuda and :box_blur_opencl, functions of the same names,
+    )                                         # and :box_blur_ptx_test, which assembles the CUDA kernels
 """
 
 load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_library")
@@ -24,7 +24,7 @@ _GPU = {
 }
 
 def _halide_emit_impl(ctx):
-    outputs = [ctx.outputs.library] + ([ctx.outputs.header] if ctx.outputs.header else [])
+    outputs = [output for output in [ctx.outputs.library, ctx.outputs.header, ctx.outputs.ptx] if output]
     stem = ctx.outputs.library.basename[:-len(".a")]
     args = ctx.actions.args()
     args.add("-n", stem)
@@ -32,7 +32,7 @@ def _halide_emit_impl(ctx):
     if ctx.attr.registered:
         args.add("-g", ctx.attr.registered)
         args.add("-f", ctx.attr.function)
-        args.add("-e", "static_library,c_header")
+        args.add("-e", "static_library,c_header" + (",device_code" if ctx.outputs.ptx else ""))
     else:
         args.add("-r", stem)
         args.add("-e", "static_library")
@@ -58,6 +58,7 @@ _halide_emit = rule(
         "params": attr.string_dict(),
         "library": attr.output(mandatory = True),
         "header": attr.output(),
+        "ptx": attr.output(),
     },
 )
 
@@ -71,7 +72,7 @@ def halide_generator(name, srcs, deps = [], **kwargs):
         **kwargs
     )
 
-def _op(name, binary, generator, function, targets, params, runtime, kwargs):
+def _op(name, binary, generator, function, targets, params, runtime, ptx, kwargs):
     _halide_emit(
         name = name + "_emit",
         function = "retort::ops::" + function,
@@ -80,6 +81,7 @@ def _op(name, binary, generator, function, targets, params, runtime, kwargs):
         header = name + ".h",
         library = name + ".a",
         params = params,
+        ptx = ptx,
         # large_buffers: a resident data set may exceed 2^31 bytes.
         targets = [target + "-large_buffers-no_runtime-c_plus_plus_name_mangling" for target in targets],
     )
@@ -105,6 +107,7 @@ def halide_op(
         deps = [],
         targets = _CPU,
         runtime = Label("//ops:halide_runtime"),
+        max_registers = 64,
         **kwargs):
     """An operation as a cc_library with the header "retort/<package>/<name>.h".
 
@@ -120,6 +123,7 @@ def halide_op(
       deps: of the generator: cc libraries with shared algorithm functions.
       targets: Halide targets of the CPU variant; best first, the last one must run everywhere.
       runtime: the program's one halide_runtime.
+      max_registers: a thread of a CUDA kernel may have; the test fails above it, and on any spill or stack.
       **kwargs: visibility and the like.
     """
     if (src == None) == (binary == None):
@@ -139,7 +143,17 @@ def halide_op(
             targets,
             params,
             str(runtime),
+            name + "_cuda.device_code" if suffix == "_cuda" else None,
             kwargs,
+        )
+    if "cuda" in gpu:
+        ptxas = str(Label("@ptxas//:ptxas"))
+        native.sh_test(
+            name = name + "_ptx_test",
+            size = "small",
+            srcs = [Label("//tools/bazel:check_ptx.py")],
+            args = ["$(location %s)" % ptxas, "$(location %s_cuda.device_code)" % name, str(max_registers)],
+            data = [name + "_cuda.device_code", ptxas],
         )
 
 def halide_runtime(name, gpu = ["cuda", "opencl"], **kwargs):
