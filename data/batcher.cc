@@ -76,7 +76,7 @@ absl::StatusOr<Batch> Batcher::Assemble(absl::Span<const int64_t> index, absl::S
   const int64_t c = dataset_->channels, h = dataset_->height, w = dataset_->width;
 
   // All views are one batch for the op, [V*B].
-  const at::Tensor params = at::empty({v * b, 3}, at::kInt);
+  const at::Tensor params = at::empty({v * b, 7}, at::kInt);
   auto* draws = static_cast<ops::BatchAssemblyParams*>(params.mutable_data_ptr());
   for (const int64_t view : views) {
     for (const int64_t image : index) *draws++ = plan_.Draw(image, view);
@@ -94,7 +94,7 @@ absl::StatusOr<Batch> Batcher::Assemble(absl::Span<const int64_t> index, absl::S
   RETORT_RETURN_IF_ERROR(
       ops::torch::BatchAssembly(Wrap(dataset_->images, {dataset_->size, h, w, c}), batch.index.repeat({v}), params,
                                 Wrap(absl::MakeConstSpan(scale_), {c}), Wrap(absl::MakeConstSpan(offset_), {c}),
-                                batch.images.view({v * b, c, h, w})));
+                                ops::Border::kZero, batch.images.view({v * b, c, h, w})));
   return batch;
 }
 

@@ -2,9 +2,11 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <iostream>
 #include <limits>
 #include <random>
@@ -19,10 +21,12 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "retort/ops/batch_assembly_op.h"
 #include "retort/ops/batch_assembly_oracle.h"
 #include "retort/ops/batch_assembly_params.h"
-#include "retort/ops/call_halide.h"
+#include "retort/ops/check_arguments.h"
+#include "retort/ops/device.h"
+#include "retort/ops/float16_oracle.h"
+#include "retort/testing/device_buffers.h"
 
 namespace retort::ops {
 namespace {
@@ -32,7 +36,7 @@ using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr float kUntouched = -12345.0f;
+constexpr uint8_t kUntouched = 0xb7;
 
 enum class Layout { kPlanar, kChannelsLast, kSpaced };
 
@@ -48,6 +52,13 @@ std::string Name(Layout layout) {
   return "";
 }
 
+std::string Name(halide_type_t type) {
+  return absl::StrCat(type.code == halide_type_bfloat  ? "bf"
+                      : type.code == halide_type_float ? "f"
+                                                       : "u",
+                      static_cast<int>(type.bits));
+}
+
 struct Problem {
   int size = 7;  // N
   int height = 5;
@@ -56,26 +67,55 @@ struct Problem {
   int batch = 3;
   int pad = 4;
   Layout layout = Layout::kPlanar;
+  Border border = Border::kZero;
+  // u8 is CropBatch.
+  halide_type_t type = halide_type_of<float>();
+  bool mixed = false;
+  bool erased = false;
 };
 
-std::string Name(const Problem& problem) {
-  return absl::StrCat("H", problem.height, "W", problem.width, "C", problem.channels, "B", problem.batch, "Pad",
-                      problem.pad, Name(problem.layout));
+std::string Name(const Problem& p) {
+  return absl::StrCat("H", p.height, "W", p.width, "C", p.channels, "B", p.batch, "Pad", p.pad, Name(p.layout),
+                      p.border == Border::kReflect ? "Reflect" : "", p.mixed ? "Mixed" : "", p.erased ? "Erased" : "",
+                      Name(p.type));
+}
+
+// As `type` stores it.
+void Store(float value, halide_type_t type, uint8_t* to) {
+  if (type == halide_type_of<uint8_t>()) {
+    *to = static_cast<uint8_t>(value);
+  } else if (type == halide_type_of<float>()) {
+    std::memcpy(to, &value, sizeof(value));
+  } else {
+    const uint16_t bits = type == Float16() ? NearestFloat16(value) : NearestBFloat16(value);
+    std::memcpy(to, &bits, sizeof(bits));
+  }
 }
 
 // The arguments of one call, filled at random from a fixed seed, and what they should give.
 struct Arguments {
-  explicit Arguments(const Problem& p) {
+  explicit Arguments(const Problem& problem) : p(problem) {
     std::mt19937 random(17);
-    const int64_t elements = int64_t{p.batch} * p.channels * p.height * p.width;
     images.resize(static_cast<size_t>(int64_t{p.size} * p.height * p.width * p.channels));
     for (uint8_t& pixel : images) pixel = static_cast<uint8_t>(random());
-    std::uniform_int_distribution<int> shift(-p.pad, p.pad);
+    const auto shift = [&](int side) {
+      const int farthest = p.border == Border::kReflect ? std::min(p.pad, side - 1) : p.pad;
+      return std::uniform_int_distribution<int>(-farthest, farthest)(random);
+    };
+    const auto box = [&] {
+      const auto from = [&](int side) { return std::uniform_int_distribution<int>(-2, side + 2)(random); };
+      return Box{from(p.height), from(p.width), from(p.height), from(p.width)};
+    };
+    std::uniform_real_distribution<float> number(-2, 2), share(0, 1);
     for (int b = 0; b < p.batch; ++b) {
-      index.push_back(static_cast<int64_t>(random() % static_cast<uint32_t>(p.size)));
-      params.push_back({shift(random), shift(random), static_cast<int32_t>(random() % 2)});
+      for (int s = 0; s < sources(); ++s) {
+        index.push_back(static_cast<int64_t>(random() % static_cast<uint32_t>(p.size)));
+        params.push_back(
+            {shift(p.height), shift(p.width), static_cast<int32_t>(random() % 2), p.erased ? box() : Box{}});
+      }
+      lambda.push_back(b % 3 == 0 ? 1 : share(random));
+      mix_box.push_back(b % 3 == 1 ? Box{} : box());
     }
-    std::uniform_real_distribution<float> number(-2, 2);
     for (int c = 0; c < p.channels; ++c) {
       scale.push_back(number(random) / 255);
       offset.push_back(number(random));
@@ -91,38 +131,99 @@ struct Arguments {
         stride = {2 * p.channels * p.height * p.width, 2 * p.height * p.width, 2 * p.width, 2};
         break;
     }
-    output.assign(static_cast<size_t>(2 * elements + 64), kUntouched);
+    const size_t elements = static_cast<size_t>(2 * p.batch * p.channels * p.height * p.width + 64);
+    output.assign(elements * static_cast<size_t>(p.type.bytes()), kUntouched);
     expected = output;
-    BatchAssemblyOracle(images.data(), p.height, p.width, p.channels, index.data(), params.data(), p.batch,
-                        scale.data(), offset.data(), expected.data(), {stride[0], stride[1], stride[2], stride[3]});
+    for (int b = 0; b < p.batch; ++b) {
+      for (int c = 0; c < p.channels; ++c) {
+        for (int y = 0; y < p.height; ++y) {
+          for (int x = 0; x < p.width; ++x) {
+            Store(Expected(b, c, y, x), p.type,
+                  &expected[static_cast<size_t>((b * stride[0] + c * stride[1] + y * stride[2] + x * stride[3]) *
+                                                p.type.bytes())]);
+          }
+        }
+      }
+    }
 
     images_buffer = Buffer<uint8_t, 4>(images.data(), p.channels, p.width, p.height, p.size);
-    index_buffer = Buffer<int64_t, 1>(index.data(), p.batch);
-    params_buffer = Buffer<int32_t, 2>(reinterpret_cast<int32_t*>(params.data()), 3, p.batch);
+    lambda_buffer = Buffer<float, 1>(lambda.data(), p.batch);
+    mix_box_buffer = Buffer<int32_t, 2>(reinterpret_cast<int32_t*>(mix_box.data()), 4, p.batch);
     scale_buffer = Buffer<float, 1>(scale.data(), p.channels);
     offset_buffer = Buffer<float, 1>(offset.data(), p.channels);
-    const halide_dimension_t dimensions[] = {
-        {0, p.width, stride[3]}, {0, p.height, stride[2]}, {0, p.channels, stride[1]}, {0, p.batch, stride[0]}};
-    output_buffer = Buffer<float, 4>(output.data(), 4, dimensions);
+    auto* records = reinterpret_cast<int32_t*>(params.data());
+    if (p.mixed) {
+      index_buffer = Buffer<int64_t>(index.data(), 2, p.batch);
+      params_buffer = Buffer<int32_t>(records, 7, 2, p.batch);
+    } else {
+      index_buffer = Buffer<int64_t>(index.data(), p.batch);
+      params_buffer = Buffer<int32_t>(records, 7, p.batch);
+    }
+    const halide_dimension_t columns = {0, p.width, stride[3]}, rows = {0, p.height, stride[2]},
+                             channels = {0, p.channels, stride[1]}, images_of_batch = {0, p.batch, stride[0]};
+    const halide_dimension_t nchw[] = {columns, rows, channels, images_of_batch},
+                             nhwc[] = {channels, columns, rows, images_of_batch};
+    output_buffer = Buffer<void>(p.type, output.data(), 4, p.type == halide_type_of<uint8_t>() ? nhwc : nchw);
   }
 
-  absl::Status Run() {
-    return BatchAssembly(images_buffer, index_buffer, params_buffer, scale_buffer, offset_buffer, output_buffer);
+  int sources() const { return p.mixed ? 2 : 1; }
+
+  float Expected(int b, int c, int y, int x) const {
+    const auto view = [&](int s) {
+      const auto record = static_cast<size_t>(b * sources() + s);
+      const bool pixels = p.type == halide_type_of<uint8_t>();
+      return ViewOracle(&images[static_cast<size_t>(index[record] * p.height * p.width * p.channels)], p.height,
+                        p.width, p.channels, params[record], p.border, pixels ? nullptr : scale.data(), offset.data(),
+                        c, y, x);
+    };
+    if (!p.mixed) return view(0);
+    const Box& box = mix_box[static_cast<size_t>(b)];
+    if (y >= box.top && y < box.bottom && x >= box.left && x < box.right) return view(1);
+    const float share = lambda[static_cast<size_t>(b)], rest = 1 - share;
+    const float first = share * view(0), second = rest * view(1);
+    return first + second;
   }
 
+  absl::Status Run(const Device& device = {}) {
+    if (p.mixed) {
+      return MixedBatchAssembly(images_buffer, index_buffer, params_buffer, lambda_buffer, mix_box_buffer, scale_buffer,
+                                offset_buffer, p.border, output_buffer, device);
+    }
+    if (p.type == halide_type_of<uint8_t>()) {
+      return CropBatch(images_buffer, index_buffer, params_buffer, p.border, output_buffer, device);
+    }
+    return BatchAssembly(images_buffer, index_buffer, params_buffer, scale_buffer, offset_buffer, p.border,
+                         output_buffer, device);
+  }
+
+  absl::Status RunOn(Device::Kind kind) {
+    for (halide_buffer_t* buffer : {images_buffer.raw_buffer(), index_buffer.raw_buffer(), params_buffer.raw_buffer(),
+                                    lambda_buffer.raw_buffer(), mix_box_buffer.raw_buffer(), scale_buffer.raw_buffer(),
+                                    offset_buffer.raw_buffer(), output_buffer.raw_buffer()}) {
+      testing::ToDevice(kind, buffer);
+    }
+    const absl::Status status = Run({kind});
+    testing::ToHost(kind, output_buffer);
+    return status;
+  }
+
+  Problem p;
   std::vector<uint8_t> images;
   std::vector<int64_t> index;
   std::vector<BatchAssemblyParams> params;
-  std::vector<float> scale, offset, output, expected;
+  std::vector<float> lambda, scale, offset;
+  std::vector<Box> mix_box;
+  std::vector<uint8_t> output, expected;
   std::array<int, 4> stride;  // of [B,C,H,W]
   Buffer<uint8_t, 4> images_buffer;
-  Buffer<int64_t, 1> index_buffer;
-  Buffer<int32_t, 2> params_buffer;
-  Buffer<float, 1> scale_buffer, offset_buffer;
-  Buffer<float, 4> output_buffer;
+  Buffer<int64_t> index_buffer;
+  Buffer<int32_t> params_buffer;
+  Buffer<int32_t, 2> mix_box_buffer;
+  Buffer<float, 1> lambda_buffer, scale_buffer, offset_buffer;
+  Buffer<void> output_buffer;
 };
 
-// Sizes around the vector width of 16, channel counts with and without code of their own, odd batches.
+// Sizes around the vector width of 16, channel counts with and without code of their own, odd batches, every element.
 std::vector<Problem> Problems() {
   std::vector<Problem> problems;
   for (const Layout layout : {Layout::kPlanar, Layout::kChannelsLast, Layout::kSpaced}) {
@@ -131,9 +232,37 @@ std::vector<Problem> Problems() {
         problems.push_back({.height = height, .width = width, .channels = channels, .batch = 5, .layout = layout});
       }
     }
+    for (const int channels : {1, 3, 4}) {
+      for (const auto& [height, width] : {std::pair{5, 7}, {9, 32}}) {
+        for (const Border border : {Border::kZero, Border::kReflect}) {
+          for (const halide_type_t type : {halide_type_of<float>(), Float16(), BFloat16()}) {
+            for (const bool mixed : {false, true}) {
+              problems.push_back({.height = height,
+                                  .width = width,
+                                  .channels = channels,
+                                  .batch = 6,
+                                  .layout = layout,
+                                  .border = border,
+                                  .type = type,
+                                  .mixed = mixed,
+                                  .erased = true});
+            }
+          }
+          problems.push_back({.height = height,
+                              .width = width,
+                              .channels = channels,
+                              .batch = 6,
+                              .layout = layout,
+                              .border = border,
+                              .type = halide_type_of<uint8_t>(),
+                              .erased = channels == 3});
+        }
+      }
+    }
   }
   for (const int batch : {0, 1, 2, 4, 13}) problems.push_back({.batch = batch});
   for (const int pad : {0, 1, 8, 100}) problems.push_back({.height = 9, .width = 24, .batch = 12, .pad = pad});
+  problems.push_back({.height = 9, .width = 24, .batch = 12, .pad = 100, .border = Border::kReflect});
   return problems;
 }
 
@@ -148,17 +277,72 @@ TEST_P(BatchAssemblyTest, EqualsTheOracleBitByBitAndWritesNothingElse) {
 INSTANTIATE_TEST_SUITE_P(Sizes, BatchAssemblyTest, ::testing::ValuesIn(Problems()),
                          [](const auto& instance) { return Name(instance.param); });
 
+class BatchAssemblyDeviceTest : public ::testing::TestWithParam<Device::Kind> {};
+
+TEST_P(BatchAssemblyDeviceTest, EqualsTheOracleBitByBitAndWritesNothingElse) {
+  if (!testing::IsThere(GetParam())) GTEST_SKIP() << "no " << Name(GetParam()) << " device here";
+  for (const Problem& problem : Problems()) {
+    Arguments arguments(problem);
+    ASSERT_EQ(arguments.RunOn(GetParam()), absl::OkStatus()) << Name(problem);
+    EXPECT_EQ(arguments.output, arguments.expected) << Name(problem);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, BatchAssemblyDeviceTest, ::testing::ValuesIn(testing::kDevices), testing::DeviceName);
+
+TEST(BatchAssemblyElementTest, RoundsLargeSmallAndTiedNumbers) {
+  // One pixel of 1 an image: each number is its image's scale.
+  std::vector<float> numbers = {0.0f,          -0.0f,          1.0f,           65504.0f,    65519.9f,
+                                65520.0f,      1e6f,           -1e30f,         6e-8f,       2.9e-8f,
+                                -3.1e-8f,      6.1e-5f,        6.0975552e-5f,  1e-40f,      3e38f,
+                                1.0009765625f, 1.00048828125f, 1.00146484375f, 1.00390625f, 1.01171875f};
+  std::mt19937 random(3);
+  for (int i = 0; i < 3000; ++i) {
+    const uint32_t bits = static_cast<uint32_t>(random()) & 0xfeffffff;  // Never infinite.
+    float number;
+    std::memcpy(&number, &bits, sizeof(number));
+    numbers.push_back(number);
+  }
+  const int n = static_cast<int>(numbers.size());
+  std::vector<uint8_t> pixels(static_cast<size_t>(n), 1);
+  std::vector<float> zeros(static_cast<size_t>(n), -0.0f);
+  int64_t index = 0;
+  BatchAssemblyParams params;
+  for (const Device::Kind kind : testing::kDevices) {
+    if (!testing::IsThere(kind)) continue;
+    for (const halide_type_t type : {Float16(), BFloat16()}) {
+      std::vector<uint16_t> output(static_cast<size_t>(n));
+      Buffer<uint8_t, 4> images(pixels.data(), n, 1, 1, 1);
+      Buffer<int64_t, 1> indices(&index, 1);
+      Buffer<int32_t, 2> records(&params.dy, 7, 1);
+      Buffer<float, 1> scale(numbers.data(), n), offset(zeros.data(), n);
+      Buffer<void, 4> batch(type, output.data(), 1, 1, n, 1);
+      for (halide_buffer_t* buffer : {images.raw_buffer(), indices.raw_buffer(), records.raw_buffer(),
+                                      scale.raw_buffer(), offset.raw_buffer(), batch.raw_buffer()}) {
+        testing::ToDevice(kind, buffer);
+      }
+      ASSERT_EQ(BatchAssembly(images, indices, records, scale, offset, Border::kZero, batch, {kind}), absl::OkStatus());
+      testing::ToHost(kind, batch);
+      for (int i = 0; i < n; ++i) {
+        const float number = numbers[static_cast<size_t>(i)];
+        EXPECT_EQ(output[static_cast<size_t>(i)], type == Float16() ? NearestFloat16(number) : NearestBFloat16(number))
+            << number << " as " << Name(type) << " on " << Name(kind);
+      }
+    }
+  }
+}
+
 TEST(BatchAssemblyByHandTest, ShiftsThenMirrorsThenScales) {
   // 1 2 3      row 1 on, one column further right,      0 6 5
   // 4 5 6      mirrored; the row below is black         0 0 0
   uint8_t pixels[] = {1, 2, 3, 4, 5, 6};
   int64_t index[] = {0};
-  BatchAssemblyParams params = {.dy = 1, .dx = 1, .flip = 1};
+  BatchAssemblyParams params = {.dy = 1, .dx = 1, .flip = 1, .erase = {}};
   float scale[] = {10}, offset[] = {-1};
   std::vector<float> output(6);
   ASSERT_EQ(BatchAssembly(Buffer<uint8_t, 4>(pixels, 1, 3, 2, 1), Buffer<int64_t, 1>(index, 1),
-                          Buffer<int32_t, 2>(&params.dy, 3, 1), Buffer<float, 1>(scale, 1), Buffer<float, 1>(offset, 1),
-                          Buffer<float, 4>(output.data(), 3, 2, 1, 1)),
+                          Buffer<int32_t, 2>(&params.dy, 7, 1), Buffer<float, 1>(scale, 1), Buffer<float, 1>(offset, 1),
+                          Border::kZero, Buffer<float, 4>(output.data(), 3, 2, 1, 1)),
             absl::OkStatus());
   EXPECT_THAT(output, ElementsAre(-1, 59, 49, -1, -1, -1));
 }
@@ -166,14 +350,15 @@ TEST(BatchAssemblyByHandTest, ShiftsThenMirrorsThenScales) {
 TEST(BatchAssemblyByHandTest, TakesTheFarthestShifts) {
   constexpr int32_t kFar = 1 << 20;
   Arguments arguments({.height = 4, .width = 20, .batch = 4});
-  arguments.params[0] = {kFar, 0, 0};
-  arguments.params[1] = {-kFar, 0, 1};
-  arguments.params[2] = {0, kFar, 1};
-  arguments.params[3] = {0, -kFar, 0};
+  arguments.params[0] = {kFar, 0, 0, {}};
+  arguments.params[1] = {-kFar, 0, 1, {}};
+  arguments.params[2] = {0, kFar, 1, {}};
+  arguments.params[3] = {0, -kFar, 0, {}};
   for (float& offset : arguments.offset) offset = 7;
   ASSERT_EQ(arguments.Run(), absl::OkStatus());
-  arguments.output.resize(4 * 3 * 4 * 20);
-  EXPECT_THAT(arguments.output, Each(7.0f));
+  std::vector<float> numbers(4 * 3 * 4 * 20);
+  std::memcpy(numbers.data(), arguments.output.data(), numbers.size() * sizeof(float));
+  EXPECT_THAT(numbers, Each(7.0f));
 }
 
 TEST(BatchAssemblyByHandTest, ReachesBeyondTwoGigabytes) {
@@ -189,8 +374,8 @@ TEST(BatchAssemblyByHandTest, ReachesBeyondTwoGigabytes) {
   float scale[] = {1}, offset[] = {0};
   std::vector<float> output(kSide * kSide);
   EXPECT_EQ(BatchAssembly(Buffer<uint8_t, 4>(pixels, 1, kSide, kSide, kSize), Buffer<int64_t, 1>(index, 1),
-                          Buffer<int32_t, 2>(&params.dy, 3, 1), Buffer<float, 1>(scale, 1), Buffer<float, 1>(offset, 1),
-                          Buffer<float, 4>(output.data(), kSide, kSide, 1, 1)),
+                          Buffer<int32_t, 2>(&params.dy, 7, 1), Buffer<float, 1>(scale, 1), Buffer<float, 1>(offset, 1),
+                          Border::kZero, Buffer<float, 4>(output.data(), kSide, kSide, 1, 1)),
             absl::OkStatus());
   EXPECT_EQ(output.front(), 0);
   EXPECT_EQ(output.back(), 200);
@@ -224,7 +409,7 @@ int CanUse(int count, const uint64_t* features) {
 struct InstructionSet {
   std::string name;
   std::vector<halide_target_feature_t> denied;
-  // Of the variants AVX-512, AVX2, SSE4.1; the last one is taken unasked.
+  // Of the variants AVX-512, AVX2, SSE4.1 of seven functions; the last one is taken unasked.
   int refused;
 };
 
@@ -255,8 +440,8 @@ TEST_P(BatchAssemblyInstructionSetTest, GivesTheSameBits) {
 INSTANTIATE_TEST_SUITE_P(
     Masks, BatchAssemblyInstructionSetTest,
     ::testing::Values(InstructionSet{"Best", {}, 0},
-                      InstructionSet{"Avx2AndBelow", {halide_target_feature_avx512_skylake}, 1},
-                      InstructionSet{"Sse41", {halide_target_feature_avx512_skylake, halide_target_feature_avx2}, 2}),
+                      InstructionSet{"Avx2AndBelow", {halide_target_feature_avx512_skylake}, 7},
+                      InstructionSet{"Sse41", {halide_target_feature_avx512_skylake, halide_target_feature_avx2}, 14}),
     [](const auto& instance) { return instance.param.name; });
 
 struct BadCall {
@@ -312,14 +497,14 @@ INSTANTIATE_TEST_SUITE_P(
                               .spoil = [](Arguments& a) { a.images_buffer.raw_buffer()->dimensions = 3; },
                               .code = absl::StatusCode::kInvalidArgument,
                               .message = "images has 3 dimensions of u8; give 4 of u8"},
-                      BadCall{.name = "OutputTooWide",
-                              .spoil = [](Arguments& a) { a.output_buffer.raw_buffer()->dim[0].extent = 8; },
+                      BadCall{.name = "OutputTooNarrow",
+                              .spoil = [](Arguments& a) { a.output_buffer.raw_buffer()->dim[0].extent = 6; },
                               .code = absl::StatusCode::kInvalidArgument,
-                              .message = "output has shape [3,3,5,8]; give [B,C,H,W] = [3,3,5,7]"},
+                              .message = "output has shape [3,3,5,6]; give [B,C,H,W] = [3,3,5,7]"},
                       BadCall{.name = "TooFewParams",
                               .spoil = [](Arguments& a) { a.params_buffer.raw_buffer()->dim[1].extent = 2; },
                               .code = absl::StatusCode::kInvalidArgument,
-                              .message = "params has shape [2,3]; give [B,3] = [3,3]"},
+                              .message = "params has shape [2,7]; give [B,7] = [3,7]"},
                       BadCall{.name = "TooManyOffsets",
                               .spoil = [](Arguments& a) { a.offset_buffer.raw_buffer()->dim[0].extent = 4; },
                               .code = absl::StatusCode::kInvalidArgument,
@@ -328,6 +513,23 @@ INSTANTIATE_TEST_SUITE_P(
                               .spoil = [](Arguments& a) { a.images_buffer.raw_buffer()->dim[1].stride = 4; },
                               .code = absl::StatusCode::kInvalidArgument,
                               .message = "pixels must be dense"},
+                      BadCall{.name = "RowsOfTheOutputShareMemory",
+                              .spoil = [](Arguments& a) { a.output_buffer.raw_buffer()->dim[1].stride = 6; },
+                              .code = absl::StatusCode::kInvalidArgument,
+                              .message = "output has elements that share memory"},
+                      BadCall{.name = "ReflectedBeyondItsSize",
+                              .spoil =
+                                  [](Arguments& a) {
+                                    a.p.border = Border::kReflect;
+                                    for (BatchAssemblyParams& params : a.params) params = {};
+                                    a.params[2].dy = -5;
+                                  },
+                              .code = absl::StatusCode::kInvalidArgument,
+                              .message = "dy of params[2] is -5; permitted are -4..4"},
+                      BadCall{.name = "OutputOfIntegers",
+                              .spoil = [](Arguments& a) { a.output_buffer.raw_buffer()->type = halide_type_of<int>(); },
+                              .code = absl::StatusCode::kInvalidArgument,
+                              .message = "output has 4 dimensions of i32; give 4 of f32 or f16 or bf16"},
                       BadCall{.name = "CroppedOrigin",
                               .spoil = [](Arguments& a) { a.images_buffer.raw_buffer()->dim[2].min = 1; },
                               .code = absl::StatusCode::kInternal,
@@ -336,9 +538,20 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(BatchAssemblyBadCallTest, WithoutABufferIsRefused) {
   Arguments a(Problem{});
-  const absl::Status status =
-      BatchAssembly(a.images_buffer, a.index_buffer, a.params_buffer, nullptr, a.offset_buffer, a.output_buffer);
+  const absl::Status status = BatchAssembly(a.images_buffer, a.index_buffer, a.params_buffer, nullptr, a.offset_buffer,
+                                            Border::kZero, a.output_buffer);
   EXPECT_EQ(status, absl::InvalidArgumentError("batch_assembly: scale is missing"));
+}
+
+TEST(MixedBatchAssemblyBadCallTest, NamesTheImageAndItsSource) {
+  Arguments index({.mixed = true}), lambda({.mixed = true}), box({.mixed = true});
+  index.index[5] = 9;
+  EXPECT_EQ(index.Run(), absl::OutOfRangeError("mixed_batch_assembly: index[2,1] = 9, but images has 7; permitted are "
+                                               "0..6"));
+  lambda.lambda[1] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(lambda.Run(), absl::InvalidArgumentError("mixed_batch_assembly: lambda[1] is nan; permitted are 0..1"));
+  box.mix_box_buffer.raw_buffer()->dim[0].extent = 3;
+  EXPECT_EQ(box.Run(), absl::InvalidArgumentError("mixed_batch_assembly: mix_box has shape [3,3]; give [B,4] = [3,4]"));
 }
 
 TEST(CallHalideTest, ReportsExhaustedMemory) {

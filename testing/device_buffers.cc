@@ -39,13 +39,13 @@ bool IsThere(Device::Kind kind) {
 }
 
 void ToDevice(Device::Kind kind, halide_buffer_t* buffer) {
-  if (kind == Device::Kind::kHost) return;
+  if (kind == Device::Kind::kHost || buffer->size_in_bytes() == 0) return;
   buffer->set_host_dirty();
   OrDie(ops::CallHalide("to device", [&] { return halide_copy_to_device(nullptr, buffer, Interface(kind)); }));
 }
 
 void ToHost(Device::Kind kind, halide_buffer_t* buffer) {
-  if (kind == Device::Kind::kHost) return;
+  if (kind == Device::Kind::kHost || buffer->size_in_bytes() == 0) return;
   OrDie(ops::CallHalide("to host", [&] { return halide_copy_to_host(nullptr, buffer); }));
 }
 

@@ -1,29 +1,50 @@
 #include "retort/ops/torch/batch_assembly.h"
 
-#include "ATen/MemoryOverlap.h"
-#include "absl/status/statusor.h"
+#include "HalideRuntime.h"
+#include "absl/types/span.h"
 
 #include "retort/ops/batch_assembly.h"
-#include "retort/ops/torch/tensor_view.h"
-#include "retort/ops/torch/thread_pool.h"
+#include "retort/ops/device.h"
+#include "retort/ops/torch/call_on_tensors.h"
 
 namespace retort::ops::torch {
 
+using Buffers = absl::Span<halide_buffer_t* const>;
+
 absl::Status BatchAssembly(const at::Tensor& images, const at::Tensor& index, const at::Tensor& params,
-                           const at::Tensor& scale, const at::Tensor& offset, const at::Tensor& output) {
-  absl::StatusOr<TensorView> views[] = {TensorView::Create("images", images), TensorView::Create("index", index),
-                                        TensorView::Create("params", params), TensorView::Create("scale", scale),
-                                        TensorView::Create("offset", offset), TensorView::Create("output", output)};
-  for (const absl::StatusOr<TensorView>& view : views) {
-    if (!view.ok()) return view.status();
-  }
-  if (at::has_internal_overlap(output) == at::MemOverlap::Yes) {
-    return absl::InvalidArgumentError(
-        "tensor output is expanded: its elements share memory; give one that owns its elements");
-  }
-  UseTorchThreads();
-  return ops::BatchAssembly(views[0]->buffer(), views[1]->buffer(), views[2]->buffer(), views[3]->buffer(),
-                            views[4]->buffer(), views[5]->buffer());
+                           const at::Tensor& scale, const at::Tensor& offset, Border border, const at::Tensor& output) {
+  return CallOnTensors({{"images", images},
+                        {"index", index},
+                        {"params", params},
+                        {"scale", scale},
+                        {"offset", offset},
+                        {"output", output}},
+                       [border](Buffers b, const Device& device) {
+                         return ops::BatchAssembly(b[0], b[1], b[2], b[3], b[4], border, b[5], device);
+                       });
+}
+
+absl::Status MixedBatchAssembly(const at::Tensor& images, const at::Tensor& index, const at::Tensor& params,
+                                const at::Tensor& lambda, const at::Tensor& mix_box, const at::Tensor& scale,
+                                const at::Tensor& offset, Border border, const at::Tensor& output) {
+  return CallOnTensors({{"images", images},
+                        {"index", index},
+                        {"params", params},
+                        {"lambda", lambda},
+                        {"mix_box", mix_box},
+                        {"scale", scale},
+                        {"offset", offset},
+                        {"output", output}},
+                       [border](Buffers b, const Device& device) {
+                         return ops::MixedBatchAssembly(b[0], b[1], b[2], b[3], b[4], b[5], b[6], border, b[7], device);
+                       });
+}
+
+absl::Status CropBatch(const at::Tensor& images, const at::Tensor& index, const at::Tensor& params, Border border,
+                       const at::Tensor& output) {
+  return CallOnTensors(
+      {{"images", images}, {"index", index}, {"params", params}, {"output", output}},
+      [border](Buffers b, const Device& device) { return ops::CropBatch(b[0], b[1], b[2], border, b[3], device); });
 }
 
 }  // namespace retort::ops::torch

@@ -4,15 +4,27 @@
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
 
+#include "retort/ops/batch_assembly_params.h"
+
 namespace retort::ops::torch {
 
-// ops::BatchAssembly (ops/batch_assembly.h) on CPU tensors: writes the batch into `output`, whose strides decide the
-// layout, on LibTorch's threads. Not differentiable: its inputs are pixels.
+// The ops of ops/batch_assembly.h on tensors of one device, cpu or cuda: they write the batch into `output`, whose type
+// and strides decide element and layout. Not differentiable: their inputs are pixels.
 //
-// images u8 [N,H,W,C], index i64 [B], params i32 [B,3], scale f32 [C], offset f32 [C], output f32 [B,C,H,W].
+// images u8 [N,H,W,C], index i64 [B], params i32 [B,7], scale f32 [C], offset f32 [C],
+// output f32, f16 or bf16 [B,C,H,W].
 //
-// Errors: those of ops::BatchAssembly and TensorView::Create; InvalidArgument if elements of `output` share memory.
+// Errors: those of the ops and of CallOnTensors.
 absl::Status BatchAssembly(const at::Tensor& images, const at::Tensor& index, const at::Tensor& params,
-                           const at::Tensor& scale, const at::Tensor& offset, const at::Tensor& output);
+                           const at::Tensor& scale, const at::Tensor& offset, Border border, const at::Tensor& output);
+
+// index i64 [B,2], params i32 [B,2,7], lambda f32 [B], mix_box i32 [B,4].
+absl::Status MixedBatchAssembly(const at::Tensor& images, const at::Tensor& index, const at::Tensor& params,
+                                const at::Tensor& lambda, const at::Tensor& mix_box, const at::Tensor& scale,
+                                const at::Tensor& offset, Border border, const at::Tensor& output);
+
+// output u8 [B,H,W,C].
+absl::Status CropBatch(const at::Tensor& images, const at::Tensor& index, const at::Tensor& params, Border border,
+                       const at::Tensor& output);
 
 }  // namespace retort::ops::torch

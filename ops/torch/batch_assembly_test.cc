@@ -11,6 +11,9 @@
 #include "ATen/ops/full.h"
 #include "ATen/ops/rand.h"
 #include "ATen/ops/randint.h"
+#include "ATen/ops/rsub.h"
+#include "ATen/ops/stack.h"
+#include "ATen/ops/tensor.h"
 #include "ATen/ops/zeros.h"
 #include "absl/status/status.h"
 #include "gmock/gmock.h"
@@ -29,14 +32,14 @@ struct Inputs {
     at::manual_seed(23);
     images = at::randint(256, {6, 9, 18, 3}, at::kByte);
     index = at::randint(6, {batch}, at::kLong);
-    params = at::randint(-4, 5, {batch, 3}, at::kInt);
+    params = at::randint(-4, 5, {batch, 7}, at::kInt);
     params.select(1, 2).remainder_(2);
     scale = at::rand({3});
     offset = at::rand({3});
   }
 
   absl::Status Run(const at::Tensor& output) const {
-    return BatchAssembly(images, index, params, scale, offset, output);
+    return BatchAssembly(images, index, params, scale, offset, Border::kZero, output);
   }
 
   // f32 [B,C,H,W], contiguous.
@@ -113,6 +116,31 @@ TEST(BatchAssemblyTest, TakesSlicedInputsWithoutCopying) {
   EXPECT_TRUE(at::equal(output, inputs.Expected()));
 }
 
+TEST(MixedBatchAssemblyTest, WeighsTwoViews) {
+  const Inputs one(4), other = [] {
+    Inputs inputs(4);
+    inputs.index = inputs.index.flip(0);
+    inputs.params = inputs.params.flip(0);
+    return inputs;
+  }();
+  const at::Tensor lambda = at::tensor({1.0f, 0.75f, 0.5f, 0.0f});
+  const at::Tensor output = at::empty({4, 3, 9, 18});
+  ASSERT_EQ(
+      MixedBatchAssembly(one.images, at::stack({one.index, other.index}, 1), at::stack({one.params, other.params}, 1),
+                         lambda, at::zeros({4, 4}, at::kInt), one.scale, one.offset, Border::kZero, output),
+      absl::OkStatus());
+  const at::Tensor weight = lambda.view({4, 1, 1, 1});
+  EXPECT_TRUE(at::equal(output, one.Expected().mul(weight).add(other.Expected().mul(at::rsub(weight, 1)))));
+}
+
+TEST(CropBatchTest, TakesPixels) {
+  Inputs inputs(5);
+  inputs.params.zero_();
+  const at::Tensor output = at::empty({5, 9, 18, 3}, at::kByte);
+  ASSERT_EQ(CropBatch(inputs.images, inputs.index, inputs.params, Border::kZero, output), absl::OkStatus());
+  EXPECT_TRUE(at::equal(output, inputs.images.index_select(0, inputs.index)));
+}
+
 struct BadCall {
   std::string name;
   absl::Status (*call)(const Inputs& inputs, const at::Tensor& output);
@@ -132,30 +160,33 @@ TEST_P(BatchAssemblyBadCallTest, IsRefusedAndLeavesTheOutputAlone) {
 
 INSTANTIATE_TEST_SUITE_P(
     Calls, BatchAssemblyBadCallTest,
-    ::testing::Values(
-        BadCall{"IndexBeyondTheEnd",
-                [](const Inputs& i, const at::Tensor& output) {
-                  return BatchAssembly(i.images, at::full({4}, 6, at::kLong), i.params, i.scale, i.offset, output);
-                },
-                absl::StatusCode::kOutOfRange, "index[0] = 6, but images has 6"},
-        BadCall{"HalfPrecisionScale",
-                [](const Inputs& i, const at::Tensor& output) {
-                  return BatchAssembly(i.images, i.index, i.params, i.scale.to(at::kHalf), i.offset, output);
-                },
-                absl::StatusCode::kInvalidArgument, "scale has 1 dimensions of f16; give 1 of f32"},
-        BadCall{"OutputOfAnotherShape",
-                [](const Inputs& i, const at::Tensor& output) { return i.Run(output.slice(2, 1)); },
-                absl::StatusCode::kInvalidArgument, "output has shape [4,3,8,18]; give [B,C,H,W] = [4,3,9,18]"},
-        BadCall{"ExpandedOutput",
-                [](const Inputs& i, const at::Tensor& output) {
-                  return i.Run(output.slice(0, 0, 1).expand({4, 3, 9, 18}));
-                },
-                absl::StatusCode::kInvalidArgument, "output is expanded"},
-        BadCall{"UndefinedImages",
-                [](const Inputs& i, const at::Tensor& output) {
-                  return BatchAssembly(at::Tensor(), i.index, i.params, i.scale, i.offset, output);
-                },
-                absl::StatusCode::kInvalidArgument, "tensor images is undefined"}),
+    ::testing::Values(BadCall{"IndexBeyondTheEnd",
+                              [](const Inputs& i, const at::Tensor& output) {
+                                return BatchAssembly(i.images, at::full({4}, 6, at::kLong), i.params, i.scale, i.offset,
+                                                     Border::kZero, output);
+                              },
+                              absl::StatusCode::kOutOfRange, "index[0] = 6, but images has 6"},
+                      BadCall{"HalfPrecisionScale",
+                              [](const Inputs& i, const at::Tensor& output) {
+                                return BatchAssembly(i.images, i.index, i.params, i.scale.to(at::kHalf), i.offset,
+                                                     Border::kZero, output);
+                              },
+                              absl::StatusCode::kInvalidArgument, "scale has 1 dimensions of f16; give 1 of f32"},
+                      BadCall{"OutputOfAnotherShape",
+                              [](const Inputs& i, const at::Tensor& output) { return i.Run(output.slice(2, 1)); },
+                              absl::StatusCode::kInvalidArgument,
+                              "output has shape [4,3,8,18]; give [B,C,H,W] = [4,3,9,18]"},
+                      BadCall{"ExpandedOutput",
+                              [](const Inputs& i, const at::Tensor& output) {
+                                return i.Run(output.slice(0, 0, 1).expand({4, 3, 9, 18}));
+                              },
+                              absl::StatusCode::kInvalidArgument, "output has elements that share memory"},
+                      BadCall{"UndefinedImages",
+                              [](const Inputs& i, const at::Tensor& output) {
+                                return BatchAssembly(at::Tensor(), i.index, i.params, i.scale, i.offset, Border::kZero,
+                                                     output);
+                              },
+                              absl::StatusCode::kInvalidArgument, "tensor images is undefined"}),
     [](const auto& instance) { return instance.param.name; });
 
 }  // namespace

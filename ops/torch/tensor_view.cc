@@ -4,6 +4,7 @@
 #include <limits>
 #include <optional>
 
+#include "HalideRuntimeCuda.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
 
@@ -45,9 +46,10 @@ bool FitsHalide(int64_t number) {
 
 absl::StatusOr<TensorView> TensorView::Create(absl::string_view name, const at::Tensor& tensor) {
   if (!tensor.defined()) return absl::InvalidArgumentError(absl::StrFormat("tensor %s is undefined", name));
-  if (!tensor.device().is_cpu() || tensor.layout() != at::kStrided) {
-    return absl::InvalidArgumentError(absl::StrFormat("tensor %s is %s on %s; permitted are dense tensors on cpu", name,
-                                                      tensor.layout() == at::kStrided ? "dense" : "not dense",
+  const bool on_cuda = tensor.device().is_cuda();
+  if (!(tensor.device().is_cpu() || on_cuda) || tensor.layout() != at::kStrided) {
+    return absl::InvalidArgumentError(absl::StrFormat("tensor %s is %s on %s; permitted are dense ones on cpu or cuda",
+                                                      name, tensor.layout() == at::kStrided ? "dense" : "not dense",
                                                       tensor.device().str()));
   }
   const std::optional<halide_type_t> type = HalideType(tensor.scalar_type());
@@ -62,7 +64,13 @@ absl::StatusOr<TensorView> TensorView::Create(absl::string_view name, const at::
   }
 
   TensorView view(tensor);
-  view.buffer_.host = static_cast<uint8_t*>(tensor.data_ptr());
+  if (on_cuda) {
+    view.buffer_.device = reinterpret_cast<uint64_t>(tensor.data_ptr());
+    view.buffer_.device_interface = halide_cuda_device_interface();
+    view.buffer_.set_device_dirty();
+  } else {
+    view.buffer_.host = static_cast<uint8_t*>(tensor.data_ptr());
+  }
   view.buffer_.type = *type;
   view.buffer_.dimensions = static_cast<int32_t>(tensor.dim());
   for (int64_t i = 0; i < tensor.dim(); ++i) {

@@ -10,8 +10,9 @@
 
 namespace retort::ops::torch {
 
-// A halide_buffer_t over a CPU tensor's own memory: nothing is copied or allocated, and the tensor's memory lives as
-// long as the view. Any strides are taken as they are, so slices and channels_last tensors need no contiguous copy.
+// A halide_buffer_t over the memory of a tensor on cpu or cuda: nothing is copied or allocated, and the tensor's memory
+// lives as long as the view. Any strides are taken as they are, so slices and channels_last tensors need no contiguous
+// copy.
 //
 // Halide counts dimensions from the innermost: dim[0] is the tensor's last one. All minima are 0.
 //
@@ -21,7 +22,7 @@ class TensorView {
  public:
   static constexpr int kMaxDimensions = 8;
 
-  // InvalidArgument if `tensor` is undefined, not dense in CPU memory, has more than kMaxDimensions dimensions, an
+  // InvalidArgument if `tensor` is undefined, not dense on cpu or cuda, has more than kMaxDimensions dimensions, an
   // element type that Halide lacks, or an extent or stride beyond 2^31. `name` names the tensor in the error.
   static absl::StatusOr<TensorView> Create(absl::string_view name, const at::Tensor& tensor);
 

@@ -114,7 +114,7 @@ INSTANTIATE_TEST_SUITE_P(
     Tensors, TensorViewBadTensorTest,
     ::testing::Values(BadTensor{"Undefined", [] { return at::Tensor(); }, "tensor x is undefined"},
                       BadTensor{"Meta", [] { return at::empty({2}, at::TensorOptions().device(at::kMeta)); },
-                                "dense on meta; permitted are dense tensors on cpu"},
+                                "dense on meta; permitted are dense ones on cpu or cuda"},
                       BadTensor{"Complex", [] { return at::zeros({2}, at::kComplexFloat); }, "type ComplexFloat"},
                       BadTensor{"NineDimensions",
                                 [] {

@@ -23,11 +23,11 @@ TEST(Mirror, OneRowOfGreyPixels) {
   // Dimensions innermost first: images [N,H,W,C], output [B,C,H,W].
   Buffer<uint8_t, 4> images(pixels.data(), 1, kWidth, 1, 1);
   Buffer<int64_t, 1> index(&image, 1);
-  Buffer<int32_t, 2> params(&mirror.dy, 3, 1);
+  Buffer<int32_t, 2> params(&mirror.dy, 7, 1);
   Buffer<float, 1> scale(&one, 1), offset(&zero, 1);
   Buffer<float, 4> output(mirrored.data(), kWidth, 1, 1, 1);
 
-  const absl::Status status = retort::ops::BatchAssembly(images, index, params, scale, offset, output);
+  const absl::Status status = retort::ops::BatchAssembly(images, index, params, scale, offset, retort::ops::Border::kZero, output);
 
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_EQ(mirrored, (std::array<float, kWidth>{50, 40, 30, 20, 10}));

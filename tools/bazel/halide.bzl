@@ -104,8 +104,8 @@ def halide_op(
         binary = None,
         params = {},
         gpu = [],
+        cpu = True,
         deps = [],
-        targets = _CPU,
         runtime = Label("//ops:halide_runtime"),
         max_registers = 64,
         **kwargs):
@@ -120,8 +120,8 @@ def halide_op(
       params: GeneratorParams.
       gpu: of "cuda", "opencl"; each adds a library <name>_<gpu> with the function <function>_<gpu>, whose first
         parameter is the user context.
+      cpu: False where only a GPU has this variant.
       deps: of the generator: cc libraries with shared algorithm functions.
-      targets: Halide targets of the CPU variant; best first, the last one must run everywhere.
       runtime: the program's one halide_runtime.
       max_registers: a thread of a CUDA kernel may have; the test fails above it, and on any spill or stack.
       **kwargs: visibility and the like.
@@ -134,7 +134,7 @@ def halide_op(
     for kind in gpu:
         if kind not in _GPU:
             fail("halide_op %s: gpu \"%s\" is unknown. Permitted: %s." % (name, kind, ", ".join(_GPU.keys())))
-    for suffix, targets in [("", targets)] + [("_" + kind, [_GPU[kind]]) for kind in gpu]:
+    for suffix, targets in ([("", _CPU)] if cpu else []) + [("_" + kind, [_GPU[kind]]) for kind in gpu]:
         _op(
             name + suffix,
             binary,
