@@ -95,6 +95,10 @@ class BatchAssembly : public Halide::Generator<BatchAssembly> {
     output.dim(1).set_bounds(0, height());
     output.dim(2).set_min(0);
     output.dim(3).set_min(0);
+    if (layout.value() == Layout::kAny) {
+      output.dim(0).set_extent(width());
+      output.dim(2).set_extent(channels());
+    }
     if (on_gpu()) {
       ScheduleOnGpu();
     } else {
@@ -217,7 +221,11 @@ class BatchAssembly : public Halide::Generator<BatchAssembly> {
     // together.
     Var task{"task"};
     Func out = output;
-    out.reorder(c, x, y, b).split(b, task, b, kTask, Halide::TailStrategy::GuardWithIf).parallel(task);
+    // Without copies of the loops for where something is erased and where nothing is: they cost more than they save.
+    out.reorder(c, x, y, b)
+        .split(b, task, b, kTask, Halide::TailStrategy::GuardWithIf)
+        .parallel(task)
+        .never_partition_all();
     for (Func& row : rows) {
       row.compute_at(out, y).store_at(out, b).vectorize(x, kStep);
       row.update(0).vectorize(row.rvars(0)[0], kStep);
