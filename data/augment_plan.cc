@@ -19,6 +19,16 @@ int32_t UniformShift(uint64_t bits, int32_t pad) {
   return static_cast<int32_t>(UniformInt(bits, 2 * static_cast<uint64_t>(pad) + 1)) - pad;
 }
 
+ops::Border BorderOf(const config::Crop& crop) {
+  switch (crop.border()) {
+    case config::Crop::ZERO:
+      return ops::Border::kZero;
+    case config::Crop::REFLECT:
+      return ops::Border::kReflect;
+  }
+  return ops::Border::kZero;
+}
+
 }  // namespace
 
 absl::StatusOr<AugmentPlan> AugmentPlan::Create(const google::protobuf::RepeatedPtrField<AugmentStep>& steps,
@@ -31,6 +41,7 @@ absl::StatusOr<AugmentPlan> AugmentPlan::Create(const google::protobuf::Repeated
     switch (step.step_case()) {
       case AugmentStep::kCrop:
         plan.pad_ = step.crop().pad();
+        plan.border_ = BorderOf(step.crop());
         if (plan.pad_ < 0) {
           return absl::InvalidArgumentError(
               absl::StrFormat("augment step[%d]: crop.pad is %d; it must not be negative", i, plan.pad_));
@@ -43,14 +54,21 @@ absl::StatusOr<AugmentPlan> AugmentPlan::Create(const google::protobuf::Repeated
               "augment step[%d]: flip.probability is %g; permitted are 0..1", i, plan.flip_probability_));
         }
         break;
+      case AugmentStep::kCutout:
+        plan.cutout_ = step.cutout().size();
+        if (plan.cutout_ < 1) {
+          return absl::InvalidArgumentError(
+              absl::StrFormat("augment step[%d]: cutout.size is %d; it must be at least 1", i, plan.cutout_));
+        }
+        break;
       case AugmentStep::STEP_NOT_SET:
-        return absl::InvalidArgumentError(absl::StrFormat("augment step[%d] is empty; give crop or flip", i));
+        return absl::InvalidArgumentError(absl::StrFormat("augment step[%d] is empty; give crop, flip or cutout", i));
     }
     // The kinds are numbered in the order they must come in.
     if (step.step_case() <= previous) {
       return absl::InvalidArgumentError(
           absl::StrFormat("augment step[%d] is a second one of its kind or comes too late; permitted are at most one "
-                          "crop, then at most one flip",
+                          "crop, then at most one flip, then at most one cutout",
                           i));
     }
     previous = step.step_case();
@@ -58,13 +76,20 @@ absl::StatusOr<AugmentPlan> AugmentPlan::Create(const google::protobuf::Repeated
   return plan;
 }
 
-ops::BatchAssemblyParams AugmentPlan::Draw(int64_t image, int64_t view) const {
+ops::BatchAssemblyParams AugmentPlan::Draw(int64_t image, int64_t view, int64_t height, int64_t width) const {
   const PhiloxBits crop = DrawBits(seed_, image, view, AugmentStep::kCrop);
   const PhiloxBits flip = DrawBits(seed_, image, view, AugmentStep::kFlip);
   ops::BatchAssemblyParams params;
   params.dy = UniformShift(crop[0], pad_);
   params.dx = UniformShift(crop[1], pad_);
   params.flip = UniformDouble(flip[0]) < flip_probability_ ? 1 : 0;
+  if (cutout_ > 0) {
+    const PhiloxBits centre = DrawBits(seed_, image, view, AugmentStep::kCutout);
+    params.erase.top = static_cast<int32_t>(UniformInt(centre[0], static_cast<uint64_t>(height))) - cutout_ / 2;
+    params.erase.left = static_cast<int32_t>(UniformInt(centre[1], static_cast<uint64_t>(width))) - cutout_ / 2;
+    params.erase.bottom = params.erase.top + cutout_;
+    params.erase.right = params.erase.left + cutout_;
+  }
   return params;
 }
 

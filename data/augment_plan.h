@@ -1,4 +1,4 @@
-// Which crop and flip each view of each image gets.
+// Which crop, flip and cutout each view of each image gets.
 #pragma once
 
 #include <cstdint>
@@ -19,16 +19,20 @@ class AugmentPlan {
   static absl::StatusOr<AugmentPlan> Create(const google::protobuf::RepeatedPtrField<config::AugmentStep>& steps,
                                             uint64_t seed);
 
-  // Zero pixels that the op must imagine around an image.
+  // Pixels that the op must imagine around an image, and what they are.
   int32_t pad() const { return pad_; }
+  ops::Border border() const { return border_; }
 
-  ops::BatchAssemblyParams Draw(int64_t image, int64_t view) const;
+  // The view is of `height` x `width` pixels.
+  ops::BatchAssemblyParams Draw(int64_t image, int64_t view, int64_t height, int64_t width) const;
 
  private:
   AugmentPlan() = default;
 
   uint64_t seed_ = 0;
   int32_t pad_ = 0;
+  ops::Border border_ = ops::Border::kZero;
+  int32_t cutout_ = 0;  // Pixels a side; 0 for none.
   double flip_probability_ = 0;
 };
 

@@ -31,7 +31,7 @@ AugmentPlan Plan(const std::vector<std::string>& texts, uint64_t seed) {
 }
 
 std::tuple<int, int, int> Draw(const AugmentPlan& plan, int64_t image, int64_t view) {
-  const ops::BatchAssemblyParams params = plan.Draw(image, view);
+  const ops::BatchAssemblyParams params = plan.Draw(image, view, 32, 32);
   return {params.dy, params.dx, params.flip};
 }
 
@@ -51,7 +51,7 @@ TEST(AugmentPlanTest, TakesDefaultsFromTheSchema) {
   const AugmentPlan plan = Plan({"crop {}", "flip {}"}, 5);
   EXPECT_EQ(plan.pad(), 4);
   int flips = 0;
-  for (int64_t image = 0; image < 10000; ++image) flips += plan.Draw(image, 0).flip;
+  for (int64_t image = 0; image < 10000; ++image) flips += plan.Draw(image, 0, 32, 32).flip;
   // Four standard deviations of a fair coin are 200.
   EXPECT_NEAR(flips, 5000, 200);
 }
@@ -83,9 +83,9 @@ TEST(AugmentPlanTest, DrawsAnewForEachSeedAndView) {
 TEST(AugmentPlanTest, KeepsAStepsDrawsWhenAnotherIsAdded) {
   const AugmentPlan crop = Plan({"crop {}"}, 5), flip = Plan({"flip {}"}, 5), both = Plan({"crop {}", "flip {}"}, 5);
   for (int64_t image = 0; image < 100; ++image) {
-    EXPECT_EQ(both.Draw(image, 2).dy, crop.Draw(image, 2).dy);
-    EXPECT_EQ(both.Draw(image, 2).dx, crop.Draw(image, 2).dx);
-    EXPECT_EQ(both.Draw(image, 2).flip, flip.Draw(image, 2).flip);
+    EXPECT_EQ(both.Draw(image, 2, 32, 32).dy, crop.Draw(image, 2, 32, 32).dy);
+    EXPECT_EQ(both.Draw(image, 2, 32, 32).dx, crop.Draw(image, 2, 32, 32).dx);
+    EXPECT_EQ(both.Draw(image, 2, 32, 32).flip, flip.Draw(image, 2, 32, 32).flip);
   }
 }
 
@@ -95,7 +95,7 @@ TEST(AugmentPlanTest, DrawsEveryWindowAndMirrorEquallyOften) {
   std::vector<int> count(kOutcomes);
   for (int64_t image = 0; image < 500; ++image) {
     for (int64_t view = 0; view < 50; ++view) {
-      const ops::BatchAssemblyParams p = plan.Draw(image, view);
+      const ops::BatchAssemblyParams p = plan.Draw(image, view, 32, 32);
       ++count.at(static_cast<size_t>(((p.dy + 2) * 5 + p.dx + 2) * 2 + p.flip));
     }
   }
@@ -108,11 +108,35 @@ TEST(AugmentPlanTest, FlipsWithTheGivenProbability) {
                     seldom = Plan({"flip { probability: 0.1 }"}, 1);
   int flips = 0;
   for (int64_t image = 0; image < 10000; ++image) {
-    EXPECT_EQ(never.Draw(image, 0).flip, 0);
-    EXPECT_EQ(always.Draw(image, 0).flip, 1);
-    flips += seldom.Draw(image, 0).flip;
+    EXPECT_EQ(never.Draw(image, 0, 32, 32).flip, 0);
+    EXPECT_EQ(always.Draw(image, 0, 32, 32).flip, 1);
+    flips += seldom.Draw(image, 0, 32, 32).flip;
   }
   EXPECT_NEAR(flips, 1000, 120);  // Four standard deviations.
+}
+
+TEST(AugmentPlanTest, TakesTheBorder) {
+  EXPECT_EQ(Plan({"crop {}"}, 1).border(), ops::Border::kZero);
+  EXPECT_EQ(Plan({"crop { border: REFLECT }"}, 1).border(), ops::Border::kReflect);
+}
+
+TEST(AugmentPlanTest, CentresCutoutOnEveryPixelEquallyOften) {
+  const AugmentPlan plan = Plan({"cutout { size: 3 }"}, 31);
+  constexpr int kHeight = 4, kWidth = 6;
+  std::vector<int> count(kHeight * kWidth);
+  for (int64_t image = 0; image < 12000; ++image) {
+    const ops::Box box = plan.Draw(image, 0, kHeight, kWidth).erase;
+    ASSERT_EQ(box.bottom - box.top, 3);
+    ASSERT_EQ(box.right - box.left, 3);
+    ++count.at(static_cast<size_t>((box.top + 1) * kWidth + box.left + 1));
+  }
+  // 23 degrees of freedom: 49.7 is exceeded with probability 0.001.
+  EXPECT_LT(ChiSquare(count, 12000.0 / (kHeight * kWidth)), 49.7);
+}
+
+TEST(AugmentPlanTest, ErasesNothingUnasked) {
+  const ops::Box box = Plan({"crop {}"}, 1).Draw(3, 0, 32, 32).erase;
+  EXPECT_EQ(box.bottom, box.top);
 }
 
 struct BadSteps {
@@ -134,8 +158,10 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         BadSteps{"FlipThenCrop", {"flip {}", "crop {}"}, "step[1] is a second one of its kind or comes too late"},
         BadSteps{"TwoCrops", {"crop {}", "crop {}"}, "step[1] is a second one of its kind or comes too late"},
+        BadSteps{"CutoutThenFlip", {"cutout {}", "flip {}"}, "step[1] is a second one of its kind or comes too late"},
+        BadSteps{"CutoutOfNothing", {"cutout { size: 0 }"}, "step[0]: cutout.size is 0; it must be at least 1"},
         BadSteps{"TwoFlips", {"crop {}", "flip {}", "flip {}"}, "step[2] is a second one"},
-        BadSteps{"Empty", {"crop {}", ""}, "step[1] is empty; give crop or flip"},
+        BadSteps{"Empty", {"crop {}", ""}, "step[1] is empty; give crop, flip or cutout"},
         BadSteps{"NegativePad", {"crop { pad: -1 }"}, "step[0]: crop.pad is -1"},
         BadSteps{"ProbabilityAboveOne", {"flip { probability: 1.5 }"}, "flip.probability is 1.5; permitted are 0..1"},
         BadSteps{"ProbabilityNotANumber", {"flip { probability: nan }"}, "flip.probability is nan"}),

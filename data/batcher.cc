@@ -1,5 +1,6 @@
 #include "retort/data/batcher.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -61,6 +62,11 @@ absl::Status CheckRange(absl::string_view name, absl::Span<const int64_t> values
 absl::StatusOr<Batcher> Batcher::Create(const Dataset* dataset, AugmentPlan plan, ChannelStatistics normalization,
                                         Layout layout) {
   RETORT_RETURN_IF_ERROR(CheckStatistics(normalization, dataset->channels));
+  if (plan.border() == ops::Border::kReflect && plan.pad() >= std::min(dataset->height, dataset->width)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("crop.pad is %d, but images are %d x %d; permitted with border REFLECT is less than that",
+                        plan.pad(), dataset->height, dataset->width));
+  }
   Batcher batcher(dataset, plan, layout);
   for (size_t c = 0; c < normalization.mean.size(); ++c) {
     batcher.scale_.push_back(static_cast<float>(1 / (255 * normalization.std[c])));
@@ -79,7 +85,7 @@ absl::StatusOr<Batch> Batcher::Assemble(absl::Span<const int64_t> index, absl::S
   const at::Tensor params = at::empty({v * b, 7}, at::kInt);
   auto* draws = static_cast<ops::BatchAssemblyParams*>(params.mutable_data_ptr());
   for (const int64_t view : views) {
-    for (const int64_t image : index) *draws++ = plan_.Draw(image, view);
+    for (const int64_t image : index) *draws++ = plan_.Draw(image, view, h, w);
   }
 
   Batch batch;
@@ -94,7 +100,7 @@ absl::StatusOr<Batch> Batcher::Assemble(absl::Span<const int64_t> index, absl::S
   RETORT_RETURN_IF_ERROR(
       ops::torch::BatchAssembly(Wrap(dataset_->images, {dataset_->size, h, w, c}), batch.index.repeat({v}), params,
                                 Wrap(absl::MakeConstSpan(scale_), {c}), Wrap(absl::MakeConstSpan(offset_), {c}),
-                                ops::Border::kZero, batch.images.view({v * b, c, h, w})));
+                                plan_.border(), batch.images.view({v * b, c, h, w})));
   return batch;
 }
 

@@ -20,13 +20,14 @@ struct Batch {
   at::Tensor view;    // i64 [V]
 };
 
-// x[v,b,c,h,w] = (pixel / 255 - mean[c]) / std[c] of the window that `plan` draws for (index[b], view[v]); pixels
-// outside the image are 0 before normalisation.
+// x[v,b,c,h,w] = (pixel / 255 - mean[c]) / std[c] of the window that `plan` draws for (index[b], view[v]), pixels
+// outside the image being 0 before normalisation or reflected; 0 where the plan erases.
 class Batcher {
  public:
   enum class Layout { kChannelsLast, kContiguous };
 
-  // `dataset` must outlive the batcher. InvalidArgument if statistics do not have C entries.
+  // `dataset` must outlive the batcher. InvalidArgument if statistics do not have C entries or if
+  // the plan reflects more than the image.
   static absl::StatusOr<Batcher> Create(const Dataset* dataset, AugmentPlan plan, ChannelStatistics normalization,
                                         Layout layout);
 

@@ -43,10 +43,11 @@ Dataset MakeImages(int64_t channels) {
   return dataset;
 }
 
-AugmentPlan CropAndFlip() {
+AugmentPlan CropFlipAndCutout() {
   google::protobuf::RepeatedPtrField<config::AugmentStep> steps;
   steps.Add()->mutable_crop()->set_pad(3);
   steps.Add()->mutable_flip();
+  steps.Add()->mutable_cutout()->set_size(4);
   return AugmentPlan::Create(steps, 41).value();
 }
 
@@ -60,6 +61,7 @@ ChannelStatistics Statistics(int64_t channels) {
 // The formula of batcher.h in float64.
 double Expected(const Dataset& dataset, const ChannelStatistics& statistics, const ops::BatchAssemblyParams& draw,
                 int64_t image, int64_t c, int64_t h, int64_t w) {
+  if (h >= draw.erase.top && h < draw.erase.bottom && w >= draw.erase.left && w < draw.erase.right) return 0;
   const int64_t y = h + draw.dy;
   const int64_t x = (draw.flip == 1 ? dataset.width - 1 - w : w) + draw.dx;
   double pixel = 0;
@@ -83,7 +85,7 @@ class BatcherLayoutTest : public ::testing::TestWithParam<LayoutCase> {};
 TEST_P(BatcherLayoutTest, FollowsTheFormula) {
   const Dataset dataset = MakeImages(GetParam().channels);
   const ChannelStatistics statistics = Statistics(GetParam().channels);
-  const AugmentPlan plan = CropAndFlip();
+  const AugmentPlan plan = CropFlipAndCutout();
   const Batcher batcher = Batcher::Create(&dataset, plan, statistics, GetParam().layout).value();
   const std::vector<int64_t> index = {7, 0, 10, 7, 3};
   const std::vector<int64_t> views = {2, 0, 5};
@@ -97,7 +99,7 @@ TEST_P(BatcherLayoutTest, FollowsTheFormula) {
     const auto* x = images.const_data_ptr<float>();
     for (int64_t b = 0; b < 5; ++b) {
       const int64_t image = index[static_cast<size_t>(b)];
-      const ops::BatchAssemblyParams draw = plan.Draw(image, views[static_cast<size_t>(v)]);
+      const ops::BatchAssemblyParams draw = plan.Draw(image, views[static_cast<size_t>(v)], kHeight, kWidth);
       for (int64_t c = 0; c < GetParam().channels; ++c) {
         for (int64_t h = 0; h < kHeight; ++h) {
           for (int64_t w = 0; w < kWidth; ++w) {
@@ -130,7 +132,7 @@ class BatcherTest : public ::testing::Test {
 
   const Dataset dataset_ = MakeImages(3);
   const Batcher batcher_ =
-      Batcher::Create(&dataset_, CropAndFlip(), Statistics(3), Batcher::Layout::kChannelsLast).value();
+      Batcher::Create(&dataset_, CropFlipAndCutout(), Statistics(3), Batcher::Layout::kChannelsLast).value();
 };
 
 TEST_F(BatcherTest, CarriesLabelsIndexAndViews) {
@@ -200,7 +202,7 @@ class BatcherBadStatisticsTest : public ::testing::TestWithParam<BadStatistics> 
 TEST_P(BatcherBadStatisticsTest, AreRefused) {
   const Dataset dataset = MakeImages(3);
   const absl::Status status =
-      Batcher::Create(&dataset, CropAndFlip(), GetParam().statistics, Batcher::Layout::kContiguous).status();
+      Batcher::Create(&dataset, CropFlipAndCutout(), GetParam().statistics, Batcher::Layout::kContiguous).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr(GetParam().message));
 }
@@ -214,6 +216,25 @@ INSTANTIATE_TEST_SUITE_P(
         BadStatistics{
             "InfiniteMean", {{0, 0, std::numeric_limits<double>::infinity()}, {1, 1, 1}}, "channel 2 has mean inf"}),
     [](const auto& instance) { return instance.param.name; });
+
+TEST(BatcherReflectTest, NeedsImagesLargerThanThePad) {
+  const Dataset dataset = MakeImages(3);
+  google::protobuf::RepeatedPtrField<config::AugmentStep> steps;
+  config::Crop* crop = steps.Add()->mutable_crop();
+  crop->set_border(config::Crop::REFLECT);
+  for (const bool fits : {true, false}) {
+    crop->set_pad(static_cast<int32_t>(std::min(kHeight, kWidth)) - (fits ? 1 : 0));
+    const absl::StatusOr<Batcher> batcher =
+        Batcher::Create(&dataset, AugmentPlan::Create(steps, 1).value(), Statistics(3), Batcher::Layout::kContiguous);
+    EXPECT_EQ(batcher.ok(), fits);
+    if (fits) {
+      EXPECT_EQ(batcher->Assemble({0, 1, 2}, {0, 1}).status(), absl::OkStatus());
+    } else {
+      EXPECT_THAT(std::string(batcher.status().message()),
+                  HasSubstr("permitted with border REFLECT is less than that"));
+    }
+  }
+}
 
 }  // namespace
 }  // namespace retort::data
