@@ -5,6 +5,8 @@
         src = "box_blur_generator.cc",        # HALIDE_REGISTER_GENERATOR(BoxBlur, box_blur)
         gpu = ["cuda", "opencl"],             # also :box_blur_cuda and :box_blur_opencl, functions of the same names,
     )                                         # and :box_blur_ptx_test, which assembles the CUDA kernels
+
+    bazel run :box_blur.rungen -- --help      # any of them from the command line, on any sizes; with --benchmarks=all, timed
 """
 
 load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_library")
@@ -23,19 +25,27 @@ _GPU = {
     "opencl": "x86-64-linux-sse41-avx-avx2-f16c-fma-opencl-user_context",
 }
 
+# Output attribute of _halide_emit -> (what the generator calls it, how the file's name ends).
+_EMIT = {
+    "library": ("static_library", ".a"),
+    "header": ("c_header", ".h"),
+    "ptx": ("device_code", ".device_code"),
+    "registration": ("registration", ".registration.cpp"),
+}
+
 def _halide_emit_impl(ctx):
-    outputs = [output for output in [ctx.outputs.library, ctx.outputs.header, ctx.outputs.ptx] if output]
-    stem = ctx.outputs.library.basename[:-len(".a")]
+    emit = {kind: getattr(ctx.outputs, kind) for kind in _EMIT if getattr(ctx.outputs, kind)}
+    outputs = emit.values()
+    stem = outputs[0].basename[:-len(_EMIT[emit.keys()[0]][1])]
     args = ctx.actions.args()
     args.add("-n", stem)
-    args.add("-o", ctx.outputs.library.dirname)
+    args.add("-o", outputs[0].dirname)
     if ctx.attr.registered:
         args.add("-g", ctx.attr.registered)
         args.add("-f", ctx.attr.function)
-        args.add("-e", "static_library,c_header" + (",device_code" if ctx.outputs.ptx else ""))
     else:
         args.add("-r", stem)
-        args.add("-e", "static_library")
+    args.add_joined("-e", [_EMIT[kind][0] for kind in emit], join_with = ",")
     args.add_joined(ctx.attr.targets, join_with = ",", format_joined = "target=%s")
     args.add_all(["%s=%s" % (key, value) for key, value in sorted(ctx.attr.params.items())])
     ctx.actions.run(
@@ -50,16 +60,13 @@ def _halide_emit_impl(ctx):
 _halide_emit = rule(
     implementation = _halide_emit_impl,
     doc = "Runs a generator. Without a registered name it emits the runtime.",
-    attrs = {
+    attrs = dict({kind: attr.output() for kind in _EMIT}, **{
         "generator": attr.label(mandatory = True, executable = True, cfg = "exec"),
         "registered": attr.string(),
         "function": attr.string(),
         "targets": attr.string_list(mandatory = True),
         "params": attr.string_dict(),
-        "library": attr.output(mandatory = True),
-        "header": attr.output(),
-        "ptx": attr.output(),
-    },
+    }),
 )
 
 def halide_generator(name, srcs, deps = [], **kwargs):
@@ -72,6 +79,9 @@ def halide_generator(name, srcs, deps = [], **kwargs):
         **kwargs
     )
 
+# large_buffers: a resident data set may exceed 2^31 bytes.
+_FEATURES = "-large_buffers-no_runtime-c_plus_plus_name_mangling"
+
 def _op(name, binary, generator, function, targets, params, runtime, ptx, kwargs):
     _halide_emit(
         name = name + "_emit",
@@ -82,8 +92,7 @@ def _op(name, binary, generator, function, targets, params, runtime, ptx, kwargs
         library = name + ".a",
         params = params,
         ptx = ptx,
-        # large_buffers: a resident data set may exceed 2^31 bytes.
-        targets = [target + "-large_buffers-no_runtime-c_plus_plus_name_mangling" for target in targets],
+        targets = targets,
     )
     cc_library(
         name = name,
@@ -94,6 +103,22 @@ def _op(name, binary, generator, function, targets, params, runtime, ptx, kwargs
         strip_include_prefix = "/",
         deps = [runtime, str(Label("@halide//:runtime_headers"))],
         **kwargs
+    )
+    _halide_emit(
+        name = name + "_registration",
+        function = "retort::ops::" + function,
+        generator = binary,
+        params = params,
+        registered = generator,
+        registration = name + ".registration.cpp",
+        tags = ["manual"],
+        targets = targets[-1:],
+    )
+    cc_binary(
+        name = name + ".rungen",
+        srcs = [name + ".registration.cpp"],
+        tags = ["manual"],
+        deps = [":" + name, str(Label("@halide//:rungen"))],
     )
 
 def halide_op(
@@ -135,6 +160,7 @@ def halide_op(
         if kind not in _GPU:
             fail("halide_op %s: gpu \"%s\" is unknown. Permitted: %s." % (name, kind, ", ".join(_GPU.keys())))
     for suffix, targets in ([("", _CPU)] if cpu else []) + [("_" + kind, [_GPU[kind]]) for kind in gpu]:
+        targets = [target + _FEATURES for target in targets]
         _op(
             name + suffix,
             binary,

@@ -13,5 +13,6 @@ def repo():
             "halide/include/": "include/",
             "halide/lib64/libHalide.so": "lib/libHalide.so",
             "halide/lib64/libHalide_GenGen.a": "lib/libHalide_GenGen.a",
+            "halide/share/tools/": "tools/",
         },
     )
