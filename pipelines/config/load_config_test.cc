@@ -322,7 +322,8 @@ const std::vector<BadConfig>& BadConfigs() {
        .faults = {"$:13:73: stage \"views\": step[1]: \"crop\" comes too late; the order is crop, flip, cutout"}},
       {.name = "TrainStepsOutOfOrder",
        .edits = {{"validation {}", "validation {} augment { flip {} } augment { crop {} }"}},
-       .faults = {"$:35:69: stage \"live\": train.augment[1]: \"crop\" comes too late; the order is crop, flip, cutout"}},
+       .faults =
+           {"$:35:69: stage \"live\": train.augment[1]: \"crop\" comes too late; the order is crop, flip, cutout"}},
       {.name = "MeanAndStdDiffer",
        .edits = {{"std: [0.2, 0.2, 0.2]", "std: 0.2"}},
        .faults = {"$:35:49: stage \"live\": train.normalize: mean has 3 numbers, std 1; both need one a channel"}},
