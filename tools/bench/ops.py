@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Ops against what people use today, in turns: ours, the peer as a user runs it, the peer with large allocator thresholds.
+
+    ./bazelw run //tools/bench:ops -- [--rounds=5] [--only=C1,C9] [--json=FILE]
+
+Each row is one case of ops_benchmark.cc and one of ops_peer.py. Of every round the ratio of the two rates is taken; the
+table shows medians, and the least and greatest ratio. Peers run in a virtual environment of their own, made once under
+~/.cache/retort/bench (about 5 GB); RETORT_BENCH_PYTHON names another Python that has requirements.txt.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+SPIN = {"GOMP_SPINCOUNT": "5000"}
+TUNED = {**SPIN, "MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296", "MALLOC_TOP_PAD_": "67108864",
+         "THP_MEM_ALLOC_ENABLE": "1"}
+
+# Id, what it is, our case, whose case, unit.
+ROWS = [
+    ("C1a", "crop 4, flip, cutout 8, normalise; torchvision's Compose in a DataLoader; 1 thread", "C1", "torchvision", "images/s"),
+    ("C1b", "crop 4, flip, normalise; batched tensor operations; 1 thread", "C1_crop_flip", "batched", "images/s"),
+    ("C1-2", "C1a with 2 threads; DataLoader with 2 workers", "C1b", "torchvision_2_workers", "images/s"),
+    ("C4", "C1a; torch::data in the same C++ program; 1 thread", "C1", "@C4_torch_data", "images/s"),
+]
+
+
+class Side:
+    """A program that takes turns."""
+
+    def __init__(self, command, environment):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        env={**os.environ, **environment})
+
+    def rate(self, case):
+        self.process.stdin.write(case + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"{self.process.args[-1]} ended at case {case}; its message is above")
+        return float(line)
+
+
+def bench_python():
+    python = os.environ.get("RETORT_BENCH_PYTHON")
+    if python:
+        return python
+    folder = os.path.expanduser("~/.cache/retort/bench")
+    python = os.path.join(folder, "bin", "python")
+    if not os.path.exists(python):
+        print(f"making {folder} with PyTorch and torchvision, about 5 GB", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "--requirement", os.path.join(HERE, "requirements.txt")],
+                       check=True)
+    return python
+
+
+def machine():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        info = dict(line.split(":", 1) for line in file.read().split("\n\n")[0].splitlines() if ":" in line)
+    info = {key.strip(): value.strip() for key, value in info.items()}
+    flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_tile") if flag in info.get("flags", "").split()]
+    return f"{info.get('model name', 'unknown processor')}, {os.cpu_count()} cores, {' '.join(flags)}"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="", help="ids, separated by commas")
+    parser.add_argument("--json", help="file for the figures")
+    options = parser.parse_args()
+    wanted = options.only.split(",") if options.only else [row[0] for row in ROWS]
+    unknown = set(wanted) - {row[0] for row in ROWS}
+    if unknown:
+        sys.exit(f"--only={','.join(sorted(unknown))}: unknown. Permitted: {', '.join(row[0] for row in ROWS)}")
+
+    # Both may be given relative to where the user stands.
+    if options.json and "BUILD_WORKING_DIRECTORY" in os.environ:
+        options.json = os.path.join(os.environ["BUILD_WORKING_DIRECTORY"], options.json)
+    python = bench_python()
+    peer_script = os.path.join(HERE, "ops_peer.py")
+    ours = Side([os.path.join(os.path.dirname(os.path.abspath(__file__)), "ops_benchmark")], TUNED)
+    peer = Side([python, peer_script], SPIN)
+    tuned = Side([python, peer_script], TUNED)
+
+    gflops = peer.rate("sgemm")
+    if gflops < 50:
+        sys.exit(f"one core does {gflops:.0f} GFLOP/s in sgemm; less than 50 means that something else is running. Try later")
+    result = {"machine": machine(), "sgemm_gflops_per_core": round(gflops, 1), "rounds": options.rounds, "rows": []}
+    print(f"{result['machine']}; sgemm {gflops:.0f} GFLOP/s a core; median of {options.rounds} rounds in turns\n")
+    print(f"{'':5} {'ours':>12} {'peer':>12} {'ratio (least-greatest)':>24} {'tuned peer':>12} {'ratio (least-greatest)':>24}")
+    for name, what, our_case, peer_case, unit in ROWS:
+        if name not in wanted:
+            continue
+        rates = {"ours": [], "peer": [], "tuned": []}
+        for _ in range(options.rounds):
+            rates["ours"].append(ours.rate(our_case))
+            if peer_case.startswith("@"):
+                rates["peer"].append(ours.rate(peer_case[1:]))
+                rates["tuned"].append(rates["peer"][-1])
+            else:
+                rates["peer"].append(peer.rate(peer_case))
+                rates["tuned"].append(tuned.rate(peer_case))
+        row = {"id": name, "what": what, "unit": unit, "rates": rates}
+        cells = [f"{statistics.median(rates['ours']):12,.0f}"]
+        for side in ("peer", "tuned"):
+            ratios = [a / b for a, b in zip(rates["ours"], rates[side])]
+            row[f"ratio_{side}"] = {"median": statistics.median(ratios), "least": min(ratios), "greatest": max(ratios)}
+            cells += [f"{statistics.median(rates[side]):12,.0f}",
+                      f"{statistics.median(ratios):9.1f} ({min(ratios):.1f}-{max(ratios):.1f})".rjust(24)]
+        result["rows"].append(row)
+        print(f"{name:5} {' '.join(cells)}   {unit}: {what}", flush=True)
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump(result, file, indent=1)
+            file.write("\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""The other side of tools/bench/ops.py: the same work with the public interfaces of PyTorch and torchvision, as their users
+write it. Reads names of cases, a line each, and answers each with units of work a second; see tools/bench/turn.h."""
+
+import sys
+import time
+
+import numpy as np
+import torch
+import torchvision.transforms as T
+from PIL import Image
+
+MEAN, STD = (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)
+IMAGES, BATCH = 50000, 128
+
+
+def random_images():
+    return np.random.default_rng(1).integers(0, 256, (IMAGES, 32, 32, 3), dtype=np.uint8)
+
+
+def timed(units, work):
+    start = time.perf_counter()
+    work()
+    return units, time.perf_counter() - start
+
+
+class Cutout:
+    """Zeroes a square around a random pixel of a tensor [C,H,W]."""
+
+    def __init__(self, size):
+        self.half = size // 2
+
+    def __call__(self, image):
+        y, x = (int(torch.randint(n, ())) for n in image.shape[1:])
+        image[:, max(y - self.half, 0):y + self.half, max(x - self.half, 0):x + self.half] = 0
+        return image
+
+
+class ImageDataset(torch.utils.data.Dataset):
+    def __init__(self, images, transform):
+        self.images, self.transform = images, transform
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, i):
+        return self.transform(Image.fromarray(self.images[i])), 0
+
+
+def data_loader(transforms, workers, images):
+    """torchvision's Compose a sample, within a DataLoader."""
+    torch.set_num_threads(1)
+    dataset = ImageDataset(random_images()[:images], T.Compose(transforms))
+    loader = torch.utils.data.DataLoader(dataset, BATCH, shuffle=True, num_workers=workers)
+
+    def run():
+        def work():
+            for _ in loader:
+                pass
+        return timed(images, work)
+    return run
+
+
+def batched_loader():
+    """The whole set as one normalised, padded tensor; shifts of up to 4 by masks over the batch, then flips, as the
+    fastest CIFAR-10 trainings do on a GPU (KellerJordan/cifar10-airbench describes it)."""
+    torch.set_num_threads(1)
+    images = torch.from_numpy(random_images()).permute(0, 3, 1, 2).float() / 255
+    images = (images - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(STD).view(1, 3, 1, 1)
+    images = images.contiguous()
+    padded = torch.nn.functional.pad(images, (4,) * 4, "reflect")
+
+    def crop(batch):
+        shifts = torch.randint(-4, 5, (len(batch), 2))
+        rows = torch.empty(len(batch), 3, 32, 40)
+        for s in range(-4, 5):
+            mask = shifts[:, 0] == s
+            rows[mask] = batch[mask, :, 4 + s:36 + s, :]
+        out = torch.empty(len(batch), 3, 32, 32)
+        for s in range(-4, 5):
+            mask = shifts[:, 1] == s
+            out[mask] = rows[mask, :, :, 4 + s:36 + s]
+        return out
+
+    def run():
+        def work():
+            order = torch.randperm(IMAGES)
+            for i in range(0, IMAGES, BATCH):
+                batch = crop(padded[order[i:i + BATCH]])
+                flip = (torch.rand(len(batch)) < 0.5).view(-1, 1, 1, 1)
+                torch.where(flip, batch.flip(-1), batch)
+        return timed(IMAGES, work)
+    return run
+
+
+def crop_flip(*more):
+    return [T.RandomCrop(32, padding=4), T.RandomHorizontalFlip(), *more, T.ToTensor(), T.Normalize(MEAN, STD)]
+
+
+CASES = {
+    "torchvision": lambda: data_loader(crop_flip() + [Cutout(8)], 0, 6000),
+    "torchvision_2_workers": lambda: data_loader(crop_flip() + [Cutout(8)], 2, 12000),
+    "batched": batched_loader,
+}
+
+
+def sgemm():
+    """Single-precision GFLOP/s of one core, by which the machine is judged fit to measure on."""
+    torch.set_num_threads(1)
+    a, b = torch.rand(1024, 1024), torch.rand(1024, 1024)
+
+    def run():
+        return timed(2 * 1024**3 * 10 / 1e9, lambda: [a @ b for _ in range(10)])
+    return run
+
+
+CASES["sgemm"] = sgemm
+
+
+def main():
+    rounds = {}
+    for line in sys.stdin:
+        name = line.strip()
+        if name not in rounds:
+            rounds[name] = CASES[name]()
+            rounds[name]()  # Warm-up.
+        units, seconds = rounds[name]()
+        print(f"{units / seconds:.9g}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
