@@ -7,7 +7,7 @@
 #include "google/protobuf/repeated_ptr_field.h"
 
 #include "retort/data/augment.pb.h"
-#include "retort/ops/batch_assembly_params.h"
+#include "retort/ops/batch_assembly/batch_assembly_params.h"
 
 namespace retort::data {
 

@@ -12,7 +12,7 @@
 #include "absl/strings/str_format.h"
 
 #include "retort/data/io/status_macros.h"
-#include "retort/ops/batch_assembly_params.h"
+#include "retort/ops/batch_assembly/batch_assembly_params.h"
 #include "retort/ops/torch/batch_assembly.h"
 
 namespace retort::data {

@@ -3,7 +3,7 @@
 #include "HalideRuntime.h"
 #include "absl/types/span.h"
 
-#include "retort/ops/batch_assembly.h"
+#include "retort/ops/batch_assembly/batch_assembly.h"
 #include "retort/ops/device.h"
 #include "retort/ops/torch/call_on_tensors.h"
 

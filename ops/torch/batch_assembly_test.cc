@@ -19,8 +19,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "retort/ops/batch_assembly_oracle.h"
-#include "retort/ops/batch_assembly_params.h"
+#include "retort/ops/batch_assembly/batch_assembly_oracle.h"
+#include "retort/ops/batch_assembly/batch_assembly_params.h"
 
 namespace retort::ops::torch {
 namespace {

@@ -5,8 +5,8 @@
 #include <cstdint>
 
 #include "HalideBuffer.h"
-#include "retort/ops/batch_assembly.h"
-#include "retort/ops/batch_assembly_params.h"
+#include "retort/ops/batch_assembly/batch_assembly.h"
+#include "retort/ops/batch_assembly/batch_assembly_params.h"
 
 namespace {
 

@@ -4,7 +4,7 @@
 #include <array>
 #include <cstdint>
 
-#include "retort/ops/batch_assembly_params.h"
+#include "retort/ops/batch_assembly/batch_assembly_params.h"
 
 namespace retort::ops {
 

@@ -2,7 +2,7 @@
 // cutout of 8, normalise, batches of 128. Columns: median images a second of both, and the median, least and greatest
 // ratio of a turn.
 //
-//   bazel run //ops:batch_assembly_benchmark
+//   bazel run //ops/batch_assembly:batch_assembly_benchmark
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -11,16 +11,21 @@
 #include <functional>
 #include <iostream>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "HalideBuffer.h"
 #include "HalideRuntime.h"
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "benchmark/benchmark.h"
 
-#include "retort/ops/batch_assembly.h"
-#include "retort/ops/batch_assembly_oracle.h"
-#include "retort/ops/batch_assembly_params.h"
+#include "retort/ops/batch_assembly/batch_assembly.h"
+#include "retort/ops/batch_assembly/batch_assembly_oracle.h"
+#include "retort/ops/batch_assembly/batch_assembly_params.h"
+#include "retort/ops/check_arguments.h"
+#include "retort/ops/device.h"
+#include "retort/testing/device_buffers.h"
 
 namespace retort::ops {
 namespace {
@@ -109,6 +114,72 @@ void BM_BatchAssembly(benchmark::State& state, int side, int channels, bool chan
   state.counters["greatest"] = *std::max_element(ratios.begin(), ratios.end());
 }
 
+void BM_OnDevice(benchmark::State& state, Device::Kind kind, halide_type_t type, bool channels_last, int batch) {
+  if (!testing::IsThere(kind)) {
+    state.SkipWithError("no such device here");
+    return;
+  }
+  constexpr int kSide = 32, kChannels = 3, kElements = kSide * kSide * kChannels;
+  std::mt19937 random(3);
+  Buffer<uint8_t, 4> images(kChannels, kSide, kSide, kImages);
+  images.fill(100);
+  Buffer<int64_t, 1> index(batch);
+  Buffer<int32_t, 2> params(7, batch);
+  params.fill(0);
+  for (int b = 0; b < batch; ++b) {
+    index(b) = random() % kImages;
+    params(0, b) = static_cast<int>(random() % 9) - 4;
+    params(1, b) = static_cast<int>(random() % 9) - 4;
+    params(2, b) = static_cast<int>(random() % 2);
+  }
+  Buffer<float, 1> scale(kChannels), offset(kChannels);
+  scale.fill(0.016f);
+  offset.fill(-1.9f);
+  const halide_dimension_t dimensions[] = {{0, kSide, channels_last ? kChannels : 1},
+                                           {0, kSide, channels_last ? kSide * kChannels : kSide},
+                                           {0, kChannels, channels_last ? 1 : kSide * kSide},
+                                           {0, batch, kElements}};
+  std::vector<uint8_t> memory(static_cast<size_t>(batch) * kElements * static_cast<size_t>(type.bytes()));
+  Buffer<void, 4> output(type, memory.data(), 4, dimensions);
+  for (halide_buffer_t* buffer : {images.raw_buffer(), index.raw_buffer(), params.raw_buffer(), scale.raw_buffer(),
+                                  offset.raw_buffer(), output.raw_buffer()}) {
+    testing::ToDevice(kind, buffer);
+  }
+  const int batches = kImages / batch;
+  for (auto _ : state) {
+    for (int i = 0; i < batches; ++i) {
+      const absl::Status status = BatchAssembly(images, index, params, scale, offset, Border::kZero, output, {kind});
+      if (!status.ok()) {
+        state.SkipWithError(status.ToString().c_str());
+        return;
+      }
+    }
+    output.device_sync();
+  }
+  const auto seen = static_cast<double>(state.iterations()) * batches * batch;
+  state.counters["images/s"] = benchmark::Counter(seen, benchmark::Counter::kIsRate);
+  state.counters["bytes/s"] = benchmark::Counter(seen * kElements * (1 + type.bytes()), benchmark::Counter::kIsRate);
+}
+
+void RegisterOnDevice(Device::Kind kind) {
+  for (const int batch : {1024, kImages}) {
+    for (const bool channels_last : {false, true}) {
+      for (const halide_type_t type : {halide_type_of<float>(), Float16(), BFloat16()}) {
+        const std::string name =
+            absl::StrCat("BM_BatchAssembly/", std::string(Name(kind)), "/", channels_last ? "channels_last" : "planar",
+                         type == Float16()    ? "/f16/"
+                         : type == BFloat16() ? "/bf16/"
+                                              : "/f32/",
+                         batch);
+        benchmark::RegisterBenchmark(
+            name.c_str(), [=](benchmark::State& state) { BM_OnDevice(state, kind, type, channels_last, batch); })
+            ->UseRealTime()
+            ->Unit(benchmark::kMillisecond);
+      }
+    }
+  }
+}
+
 BENCHMARK_CAPTURE(BM_BatchAssembly, 32x32x3_planar_1_thread, 32, 3, false, 1)
     ->UseManualTime()
     ->Unit(benchmark::kMillisecond);
@@ -123,4 +194,8 @@ BENCHMARK_CAPTURE(BM_BatchAssembly, 28x28x1_1_thread, 28, 1, false, 1)->UseManua
 }  // namespace
 }  // namespace retort::ops
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  retort::ops::RegisterOnDevice(retort::ops::Device::Kind::kCuda);
+  benchmark::Initialize(&argc, argv);
+  benchmark::RunSpecifiedBenchmarks();
+}

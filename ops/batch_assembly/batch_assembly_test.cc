@@ -1,4 +1,4 @@
-#include "retort/ops/batch_assembly.h"
+#include "retort/ops/batch_assembly/batch_assembly.h"
 
 #include <sys/mman.h>
 
@@ -21,11 +21,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "retort/ops/batch_assembly_oracle.h"
-#include "retort/ops/batch_assembly_params.h"
+#include "retort/ops/batch_assembly/batch_assembly_oracle.h"
+#include "retort/ops/batch_assembly/batch_assembly_params.h"
+#include "retort/ops/batch_assembly/float16_oracle.h"
 #include "retort/ops/check_arguments.h"
 #include "retort/ops/device.h"
-#include "retort/ops/float16_oracle.h"
 #include "retort/testing/device_buffers.h"
 
 namespace retort::ops {

@@ -4,7 +4,7 @@
 #include "HalideRuntime.h"
 #include "absl/status/status.h"
 
-#include "retort/ops/batch_assembly_params.h"
+#include "retort/ops/batch_assembly/batch_assembly_params.h"
 #include "retort/ops/device.h"
 
 namespace retort::ops {

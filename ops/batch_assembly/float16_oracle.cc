@@ -1,4 +1,4 @@
-#include "retort/ops/float16_oracle.h"
+#include "retort/ops/batch_assembly/float16_oracle.h"
 
 #include <cmath>
 

@@ -1,4 +1,4 @@
-#include "retort/ops/batch_assembly.h"
+#include "retort/ops/batch_assembly/batch_assembly.h"
 
 #include <array>
 #include <cstdint>

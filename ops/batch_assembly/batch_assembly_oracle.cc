@@ -1,4 +1,4 @@
-#include "retort/ops/batch_assembly_oracle.h"
+#include "retort/ops/batch_assembly/batch_assembly_oracle.h"
 
 namespace retort::ops {
 namespace {
