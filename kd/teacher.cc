@@ -1,6 +1,5 @@
 #include "retort/kd/teacher.h"
 
-#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,14 +16,7 @@ LiveTeacher::LiveTeacher(std::unique_ptr<nn::Model> model) : model_(std::move(mo
 }
 
 absl::Status LiveTeacher::Check(const nn::Request& request) const {
-  const std::vector<std::string> taps = model_->TapNames();
-  for (const std::string& tap : request.taps) {
-    if (std::find(taps.begin(), taps.end(), tap) == taps.end()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("the teacher has no tap \"", tap, "\"; it has ", absl::StrJoin(taps, ", ")));
-    }
-  }
-  return absl::OkStatus();
+  return nn::CheckRequest(*model_, request, "teacher");
 }
 
 absl::StatusOr<nn::Outputs> LiveTeacher::Look(const data::Batch& batch, const nn::Request& request) {

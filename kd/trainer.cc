@@ -100,6 +100,7 @@ absl::Status CheckTask(const TrainingTask& task) {
     return absl::InvalidArgumentError("there is no image to train on; lower validation.fraction");
   }
   const Needs& needs = task.objective->needs();
+  RETORT_RETURN_IF_ERROR(nn::CheckRequest(*task.model, needs.student, "student"));
   if (!needs.teacher) return absl::OkStatus();
   if (task.teacher == nullptr) return absl::InvalidArgumentError("the objective reads a teacher, and there is none");
   return task.teacher->Check(needs.teacher_outputs);

@@ -322,6 +322,14 @@ TEST(TrainerTest, TeacherIsAskedOnlyForWhatIsNeeded) {
   EXPECT_EQ(testing::Weights(*tiny.model), weights);
 }
 
+TEST(TrainerTest, NamesTheTapsThatTheStudentHas) {
+  TinyOptions options;
+  options.objective = "term { attention { pair { student: \"conv9\" teacher: \"hidden\" } } }";
+  const TinyTraining tiny(options);
+  EXPECT_EQ(Train(tiny.task, RunIn(NewFolder())).status(),
+            absl::InvalidArgumentError("the student has no tap \"conv9\"; it has hidden"));
+}
+
 TEST(TrainerTest, NoImagesAreRefused) {
   TinyTraining tiny;
   tiny.task.train_index.clear();

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "ATen/core/Tensor.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 
 namespace retort::nn {
 
@@ -53,5 +55,8 @@ class Model {
   // Training mode turns on dropout and batch statistics. A new model is in training mode.
   virtual void SetTraining(bool training) = 0;
 };
+
+// InvalidArgument if `request` asks for a tap that `model` has not. `whose` names the model in the error: "student".
+absl::Status CheckRequest(const Model& model, const Request& request, absl::string_view whose);
 
 }  // namespace retort::nn

@@ -115,7 +115,7 @@ class Rehearsal {
     out_ << "    embedding        " << Shape(everything.embedding) << "\n";
 
     kd::Step step;
-    RETORT_RETURN_IF_ERROR(CheckTaps(*model, objective.needs().student.taps, "student"));
+    RETORT_RETURN_IF_ERROR(nn::CheckRequest(*model, objective.needs().student, "student"));
     step.student = model->Forward(images, objective.needs().student);
     step.labels = batch.labels;
     if (objective.needs().teacher) {
@@ -126,17 +126,6 @@ class Rehearsal {
     }
     RETORT_RETURN_IF_ERROR(objective.Compute(step).status());
     out_ << "    objective        " << absl::StrJoin(objective.names(), " + ") << "\n";
-    return absl::OkStatus();
-  }
-
-  static absl::Status CheckTaps(const nn::Model& model, const std::vector<std::string>& taps, absl::string_view side) {
-    const std::vector<std::string> names = model.TapNames();
-    for (const std::string& tap : taps) {
-      if (std::find(names.begin(), names.end(), tap) == names.end()) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("the ", side, " has no tap \"", tap, "\"; it has: ", absl::StrJoin(names, ", ")));
-      }
-    }
     return absl::OkStatus();
   }
 
