@@ -79,8 +79,13 @@ def halide_generator(name, srcs, deps = [], **kwargs):
         **kwargs
     )
 
-# large_buffers: a resident data set may exceed 2^31 bytes.
-_FEATURES = "-large_buffers-no_runtime-c_plus_plus_name_mangling"
+# large_buffers: a resident data set may exceed 2^31 bytes. With --config=asan the generated code is watched, too.
+def _with_features(targets):
+    features = "-large_buffers-no_runtime-c_plus_plus_name_mangling"
+    return select({
+        str(Label("//tools/bazel:asan")): [target + features + "-asan" for target in targets],
+        "//conditions:default": [target + features for target in targets],
+    })
 
 def _op(name, binary, generator, function, targets, params, runtime, ptx, kwargs):
     _halide_emit(
@@ -92,7 +97,7 @@ def _op(name, binary, generator, function, targets, params, runtime, ptx, kwargs
         library = name + ".a",
         params = params,
         ptx = ptx,
-        targets = targets,
+        targets = _with_features(targets),
     )
     cc_library(
         name = name,
@@ -112,7 +117,7 @@ def _op(name, binary, generator, function, targets, params, runtime, ptx, kwargs
         registered = generator,
         registration = name + ".registration.cpp",
         tags = ["manual"],
-        targets = targets[-1:],
+        targets = _with_features(targets[-1:]),
     )
     cc_binary(
         name = name + ".rungen",
@@ -160,7 +165,6 @@ def halide_op(
         if kind not in _GPU:
             fail("halide_op %s: gpu \"%s\" is unknown. Permitted: %s." % (name, kind, ", ".join(_GPU.keys())))
     for suffix, targets in ([("", _CPU)] if cpu else []) + [("_" + kind, [_GPU[kind]]) for kind in gpu]:
-        targets = [target + _FEATURES for target in targets]
         _op(
             name + suffix,
             binary,
