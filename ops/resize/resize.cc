@@ -1,0 +1,408 @@
+#include "retort/ops/resize/resize.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
+
+#include "retort/ops/call_halide.h"
+#include "retort/ops/check_arguments.h"
+#include "retort/ops/resize/resize_bfloat16.h"
+#include "retort/ops/resize/resize_bfloat16_cuda.h"
+#include "retort/ops/resize/resize_bfloat16_opencl.h"
+#include "retort/ops/resize/resize_float16.h"
+#include "retort/ops/resize/resize_float16_cuda.h"
+#include "retort/ops/resize/resize_float16_opencl.h"
+#include "retort/ops/resize/resize_float32.h"
+#include "retort/ops/resize/resize_float32_cuda.h"
+#include "retort/ops/resize/resize_float32_opencl.h"
+#include "retort/ops/resize/resize_uint8.h"
+#include "retort/ops/resize/resize_uint8_cuda.h"
+#include "retort/ops/resize/resize_uint8_opencl.h"
+
+namespace retort::ops {
+namespace {
+
+using ::Halide::Runtime::Buffer;
+
+constexpr int kMaxChannels = 4;
+// Coordinates times channels stay far from 2^31.
+constexpr int kMaxSide = 1 << 24;
+
+// Arguments of a generated function. erase, scale, offset and erased are not there for pixels.
+struct Arguments {
+  halide_buffer_t *images, *index, *x_first, *x_weight, *y_first, *y_weight, *erase, *scale, *offset, *erased, *output;
+};
+
+// A buffer's description with other dimensions; the memory is the same.
+struct View {
+  View(const halide_buffer_t& of, std::initializer_list<halide_dimension_t> dimensions) : buffer(of) {
+    std::copy(dimensions.begin(), dimensions.end(), dim);
+    buffer.dim = dim;
+    buffer.dimensions = static_cast<int32_t>(dimensions.size());
+    // Generated functions know 16-bit floating point numbers as u16.
+    if (buffer.type == Float16() || buffer.type == BFloat16()) buffer.type = halide_type_of<uint16_t>();
+  }
+  View(const View&) = delete;
+  View& operator=(const View&) = delete;
+
+  halide_dimension_t dim[4];
+  halide_buffer_t buffer;
+};
+
+int OnHost(halide_type_t type, const Arguments& a) {
+  if (type == halide_type_of<uint8_t>()) {
+    return resize_uint8(a.images, a.index, a.x_first, a.x_weight, a.y_first, a.y_weight, a.output);
+  }
+  const auto op = type == halide_type_of<float>() ? resize_float32 : type == Float16() ? resize_float16 : resize_bfloat16;
+  return op(a.images, a.index, a.x_first, a.x_weight, a.y_first, a.y_weight, a.erase, a.scale, a.offset, a.erased,
+            a.output);
+}
+
+int OnCuda(const CudaContext* context, halide_type_t type, const Arguments& a) {
+  if (type == halide_type_of<uint8_t>()) {
+    return resize_uint8_cuda(context, a.images, a.index, a.x_first, a.x_weight, a.y_first, a.y_weight, a.output);
+  }
+  const auto op = type == halide_type_of<float>() ? resize_float32_cuda
+                  : type == Float16()             ? resize_float16_cuda
+                                                  : resize_bfloat16_cuda;
+  return op(context, a.images, a.index, a.x_first, a.x_weight, a.y_first, a.y_weight, a.erase, a.scale, a.offset,
+            a.erased, a.output);
+}
+
+int OnOpenCl(halide_type_t type, const Arguments& a) {
+  if (type == halide_type_of<uint8_t>()) {
+    return resize_uint8_opencl(nullptr, a.images, a.index, a.x_first, a.x_weight, a.y_first, a.y_weight, a.output);
+  }
+  const auto op = type == halide_type_of<float>() ? resize_float32_opencl
+                  : type == Float16()             ? resize_float16_opencl
+                                                  : resize_bfloat16_opencl;
+  return op(nullptr, a.images, a.index, a.x_first, a.x_weight, a.y_first, a.y_weight, a.erase, a.scale, a.offset,
+            a.erased, a.output);
+}
+
+// Runs work(0), ..., work(batch - 1) on Halide's threads; the first fault in that order.
+absl::Status ForEach(int batch, absl::FunctionRef<absl::Status(int)> work) {
+  struct Closure {
+    absl::FunctionRef<absl::Status(int)> work;
+    std::vector<absl::Status> statuses;
+  } closure{work, std::vector<absl::Status>(static_cast<size_t>(batch))};
+  const auto task = [](void* /*user_context*/, int b, uint8_t* argument) {
+    Closure& to = *reinterpret_cast<Closure*>(argument);
+    to.statuses[static_cast<size_t>(b)] = to.work(b);
+    return 0;
+  };
+  halide_do_par_for(nullptr, task, 0, batch, reinterpret_cast<uint8_t*>(&closure));
+  for (const absl::Status& status : closure.statuses) {
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+// Of one axis: what pixels are made of, and the first and the last but one of the source that they need.
+struct Axis {
+  int taps;
+  const int32_t* weight;
+  std::vector<int32_t> first;  // relative to begin
+  int begin, end;
+
+  Axis(const int32_t* absolute_first, const int32_t* weights, int size, int tap_count)
+      : taps(tap_count), weight(weights), first(absolute_first, absolute_first + size) {
+    begin = *std::min_element(first.begin(), first.end());
+    end = *std::max_element(first.begin(), first.end()) + taps;
+    for (int32_t& at : first) at -= begin;
+  }
+};
+
+// One image. Only the rows and columns that are needed are looked at.
+absl::Status ResizeOne(const uint8_t* image, int64_t row_stride, Axis x, Axis y, int32_t* erase, halide_buffer_t* scale,
+                       halide_buffer_t* offset, halide_buffer_t* erased, const halide_buffer_t& output, int b) {
+  const int channels = output.dim[2].extent;
+  // The first pass is along rows, all of them.
+  int64_t zero = 0;
+  const halide_dimension_t rows[] = {
+      {0, (x.end - x.begin) * channels, 1}, {0, y.end - y.begin, static_cast<int32_t>(row_stride)}, {0, 1, 0}};
+  Buffer<uint8_t, 3> source(const_cast<uint8_t*>(image) + y.begin * row_stride + int64_t{x.begin} * channels, 3, rows);
+  Buffer<int64_t, 1> index(&zero, 1);
+  Buffer<int32_t, 2> x_first(x.first.data(), output.dim[0].extent, 1), y_first(y.first.data(), output.dim[1].extent, 1);
+  Buffer<int32_t, 3> x_weight(const_cast<int32_t*>(x.weight), x.taps, output.dim[0].extent, 1);
+  Buffer<int32_t, 3> y_weight(const_cast<int32_t*>(y.weight), y.taps, output.dim[1].extent, 1);
+  Buffer<int32_t, 2> erase_buffer(erase, 4, 1);
+  View view(output, {output.dim[0], output.dim[1], output.dim[2], {0, 1, 0}});
+  view.buffer.host += int64_t{b} * output.dim[3].stride * output.type.bytes();
+  return CallHalide("resize", [&] {
+    return OnHost(output.type, {source, index, x_first, x_weight, y_first, y_weight, erase_buffer, scale, offset,
+                                erased, &view.buffer});
+  });
+}
+
+void CheckOutput(CheckArguments& check, const halide_buffer_t* output) {
+  check.Output("output", output, {halide_type_of<uint8_t>(), halide_type_of<float>(), Float16(), BFloat16()}, 4);
+  if (!check.ok()) return;
+  for (const int i : {0, 1}) {
+    const int extent = output->dim[i].extent;
+    check.Condition(extent >= 1 && extent <= kMaxSide, [&] {
+      return absl::StrFormat("output is %s %d; permitted are 1..%d", i == 0 ? "of width" : "of height", extent, kMaxSide);
+    });
+  }
+  const int channels = output->dim[2].extent;
+  check.Condition(channels >= 1 && channels <= kMaxChannels, [&] {
+    return absl::StrFormat("output has %d channels; permitted are 1..%d", channels, kMaxChannels);
+  });
+}
+
+// What turns pixels into numbers, one for each channel: there for numbers, absent for pixels.
+void CheckPerChannel(CheckArguments& check, absl::string_view name, const halide_buffer_t* values,
+                     const halide_buffer_t& output, const Device& device) {
+  if (output.type == halide_type_of<uint8_t>()) {
+    check.Condition(values == nullptr,
+                    [&] { return absl::StrCat(name, " is there, but pixels (u8) are not normalised; give none"); });
+    return;
+  }
+  check.Buffer(name, values, {halide_type_of<float>()}, 1);
+  if (check.ok()) check.Shape(name, *values, "[C]", {output.dim[2].extent});
+  if (!check.ok() || device.kind != Device::Kind::kHost) return;
+  for (int c = 0; c < values->dim[0].extent; ++c) {
+    const float value = reinterpret_cast<const float*>(values->host)[int64_t{c} * values->dim[0].stride];
+    check.Condition(value - value == 0, [&] { return absl::StrCat(name, "[", c, "] is ", value, "; give a finite one"); });
+  }
+}
+
+// An image, or images, with dense rows: H, W and C are dimensions 2, 1 and 0.
+void CheckPixels(CheckArguments& check, const std::string& name, const halide_buffer_t* image, int dimensions,
+                 int channels) {
+  check.Buffer(name, image, {halide_type_of<uint8_t>()}, dimensions);
+  if (!check.ok()) return;
+  const auto* dim = image->dim;
+  for (const int i : {1, 2}) {
+    check.Condition(dim[i].extent >= 1 && dim[i].extent <= kMaxSide, [&] {
+      return absl::StrFormat("%s is %s %d; permitted are 1..%d", name, i == 1 ? "of width" : "of height", dim[i].extent,
+                             kMaxSide);
+    });
+  }
+  check.Condition(dim[0].extent == channels, [&] {
+    return absl::StrFormat("%s has %d channels; give %d, as the output has", name, dim[0].extent, channels);
+  });
+  check.Condition(dim[0].min == 0 && dim[1].min == 0 && dim[2].min == 0, [&] {
+    return absl::StrCat(name, " begins at coordinates other than 0; give it with minima of 0");
+  });
+  check.Condition((dim[0].stride == 1 || channels == 1) && dim[1].stride == channels, [&] {
+    return absl::StrFormat("%s has strides %d of C and %d of W; pixels must be dense, strides 1 and %d", name,
+                           dim[0].stride, dim[1].stride, channels);
+  });
+}
+
+// Of an image's params, given the sizes of image and view.
+void CheckParams(CheckArguments& check, int b, const CropResizeParams& p, int image_height, int image_width, int height,
+                 int width) {
+  struct {
+    const char* what;
+    int begin, size, within;
+  } const ranges[] = {
+      {"the box's rows", p.top, p.height, image_height},
+      {"the box's columns", p.left, p.width, image_width},
+      {"the window's rows", p.window_top, height, p.resized_height},
+      {"the window's columns", p.window_left, width, p.resized_width},
+      {"the rows to erase", p.erase_top, p.erase_height, height},
+      {"the columns to erase", p.erase_left, p.erase_width, width},
+  };
+  for (const auto& range : ranges) {
+    const bool may_be_empty = &range >= &ranges[4];
+    check.Condition(
+        range.begin >= 0 && range.size >= (may_be_empty ? 0 : 1) && range.size <= range.within - range.begin, [&] {
+          return absl::StrFormat("params[%d]: %s are %d from %d on; there are %d", b, range.what, range.size,
+                                 range.begin, range.within);
+        });
+  }
+  check.Condition(p.resized_height <= kMaxSide && p.resized_width <= kMaxSide, [&] {
+    return absl::StrFormat("params[%d]: the box is resized to %dx%d; permitted are sides up to %d", b, p.resized_height,
+                           p.resized_width, kMaxSide);
+  });
+  check.Condition(p.flip == 0 || p.flip == 1,
+                  [&] { return absl::StrFormat("params[%d]: flip is %d; permitted are 0 and 1", b, p.flip); });
+}
+
+ResampleWeights RowWeights(const CropResizeParams& p, Filter filter, int width) {
+  ResampleWeights weights = MakeResampleWeights(filter, p.width, p.resized_width, {p.window_left, width, p.flip == 1});
+  for (int32_t& first : weights.first) first += p.left;
+  return weights;
+}
+
+ResampleWeights ColumnWeights(const CropResizeParams& p, Filter filter, int height) {
+  ResampleWeights weights = MakeResampleWeights(filter, p.height, p.resized_height, {p.window_top, height, false});
+  for (int32_t& first : weights.first) first += p.top;
+  return weights;
+}
+
+// Copies views' weights, each with its own number of taps, into one table of as many taps as any has.
+void Tabulate(const std::vector<ResampleWeights>& views, int size, int source, Buffer<int32_t, 2>& first,
+              Buffer<int32_t, 3>& weight) {
+  int taps = 1;
+  for (const ResampleWeights& view : views) taps = std::max(taps, view.taps);
+  const int batch = static_cast<int>(views.size());
+  first = Buffer<int32_t, 2>(size, batch);
+  weight = Buffer<int32_t, 3>(taps, size, batch);
+  weight.fill(0);
+  for (int b = 0; b < batch; ++b) {
+    const ResampleWeights& view = views[static_cast<size_t>(b)];
+    for (int o = 0; o < size; ++o) {
+      const int at = std::min(view.first[static_cast<size_t>(o)], source - taps);
+      const int shift = view.first[static_cast<size_t>(o)] - at;
+      first(o, b) = at;
+      for (int t = 0; t < view.taps; ++t) {
+        const int32_t value = view.weight[static_cast<size_t>(o) * static_cast<size_t>(view.taps) + static_cast<size_t>(t)];
+        if (t + shift < taps) weight(t + shift, o, b) = value;  // What is beyond is zero.
+      }
+    }
+  }
+}
+
+}  // namespace
+
+absl::Status CropResize(absl::Span<halide_buffer_t* const> images, absl::Span<const CropResizeParams> params,
+                        Filter filter, halide_buffer_t* scale, halide_buffer_t* offset, halide_buffer_t* erased,
+                        halide_buffer_t* output) {
+  CheckArguments check("crop_resize", {});
+  CheckOutput(check, output);
+  if (!check.ok()) return check.status();
+  const int batch = output->dim[3].extent, channels = output->dim[2].extent, height = output->dim[1].extent,
+            width = output->dim[0].extent;
+  check.Condition(images.size() == static_cast<size_t>(batch) && params.size() == images.size(), [&] {
+    return absl::StrFormat("there are %d images and %d params; give %d of each, as many as the output holds",
+                           images.size(), params.size(), batch);
+  });
+  CheckPerChannel(check, "scale", scale, *output, {});
+  CheckPerChannel(check, "offset", offset, *output, {});
+  CheckPerChannel(check, "erased", erased, *output, {});
+  const bool pixels = output->type == halide_type_of<uint8_t>();
+  for (int b = 0; b < batch && check.ok(); ++b) {
+    const halide_buffer_t* image = images[static_cast<size_t>(b)];
+    const CropResizeParams& p = params[static_cast<size_t>(b)];
+    CheckPixels(check, absl::StrCat("images[", b, "]"), image, 3, channels);
+    if (!check.ok()) break;
+    CheckParams(check, b, p, image->dim[2].extent, image->dim[1].extent, height, width);
+    check.Condition(!pixels || p.erase_height == 0 || p.erase_width == 0, [&] {
+      return absl::StrFormat("params[%d] erases %dx%d, but erasing is for normalised outputs", b, p.erase_height,
+                             p.erase_width);
+    });
+  }
+  if (!check.ok()) return check.status();
+
+  return ForEach(batch, [&](int b) {
+    const halide_buffer_t& image = *images[static_cast<size_t>(b)];
+    const CropResizeParams& p = params[static_cast<size_t>(b)];
+    const ResampleWeights x = RowWeights(p, filter, width), y = ColumnWeights(p, filter, height);
+    int32_t erase[] = {p.erase_top, p.erase_left, p.erase_height, p.erase_width};
+    return ResizeOne(image.host, image.dim[2].stride, Axis(x.first.data(), x.weight.data(), width, x.taps),
+                     Axis(y.first.data(), y.weight.data(), height, y.taps), erase, scale, offset, erased, *output, b);
+  });
+}
+
+absl::Status Resize(halide_buffer_t* image, Filter filter, halide_buffer_t* output) {
+  CheckArguments check("resize", {});
+  check.Buffer("image", image, {halide_type_of<uint8_t>()}, 3);
+  check.Output("output", output, {halide_type_of<uint8_t>()}, 3);
+  if (!check.ok()) return check.status();
+  View batch(*output, {output->dim[1], output->dim[2], output->dim[0], {0, 1, 0}});
+  CropResizeParams params;
+  params.height = image->dim[2].extent;
+  params.width = image->dim[1].extent;
+  params.resized_height = output->dim[2].extent;
+  params.resized_width = output->dim[1].extent;
+  return CropResize({image}, {params}, filter, nullptr, nullptr, nullptr, &batch.buffer);
+}
+
+absl::StatusOr<CropResizeTables> MakeCropResizeTables(absl::Span<const CropResizeParams> params, Filter filter,
+                                                      int image_height, int image_width, int height, int width) {
+  CheckArguments check("crop_resize", {});
+  const int batch = static_cast<int>(params.size());
+  CropResizeTables tables;
+  tables.erase = Buffer<int32_t, 2>(4, batch);
+  std::vector<ResampleWeights> x, y;
+  for (int b = 0; b < batch; ++b) {
+    const CropResizeParams& p = params[static_cast<size_t>(b)];
+    CheckParams(check, b, p, image_height, image_width, height, width);
+    if (!check.ok()) return check.status();
+    x.push_back(RowWeights(p, filter, width));
+    y.push_back(ColumnWeights(p, filter, height));
+    const int32_t erase[] = {p.erase_top, p.erase_left, p.erase_height, p.erase_width};
+    for (int i = 0; i < 4; ++i) tables.erase(i, b) = erase[i];
+  }
+  Tabulate(x, width, image_width, tables.x_first, tables.x_weight);
+  Tabulate(y, height, image_height, tables.y_first, tables.y_weight);
+  return tables;
+}
+
+absl::Status CropResizeResident(halide_buffer_t* images, halide_buffer_t* index, CropResizeTables& tables,
+                                halide_buffer_t* scale, halide_buffer_t* offset, halide_buffer_t* erased,
+                                halide_buffer_t* output, const Device& device) {
+  CheckArguments check("crop_resize", device);
+  CheckOutput(check, output);
+  if (!check.ok()) return check.status();
+  const int batch = output->dim[3].extent, channels = output->dim[2].extent, height = output->dim[1].extent,
+            width = output->dim[0].extent;
+  CheckPixels(check, "images", images, 4, channels);
+  check.Buffer("index", index, {halide_type_of<int64_t>()}, 1);
+  check.Buffer("x_first", tables.x_first, {halide_type_of<int32_t>()}, 2);
+  check.Buffer("x_weight", tables.x_weight, {halide_type_of<int32_t>()}, 3);
+  check.Buffer("y_first", tables.y_first, {halide_type_of<int32_t>()}, 2);
+  check.Buffer("y_weight", tables.y_weight, {halide_type_of<int32_t>()}, 3);
+  check.Buffer("erase", tables.erase, {halide_type_of<int32_t>()}, 2);
+  if (!check.ok()) return check.status();
+  const int x_taps = tables.x_weight.dim(0).extent(), y_taps = tables.y_weight.dim(0).extent();
+  check.Shape("index", *index, "[B]", {batch});
+  check.Shape("x_first", *tables.x_first.raw_buffer(), "[B,W']", {batch, width});
+  check.Shape("x_weight", *tables.x_weight.raw_buffer(), "[B,W',T]", {batch, width, x_taps});
+  check.Shape("y_first", *tables.y_first.raw_buffer(), "[B,H']", {batch, height});
+  check.Shape("y_weight", *tables.y_weight.raw_buffer(), "[B,H',U]", {batch, height, y_taps});
+  check.Shape("erase", *tables.erase.raw_buffer(), "[B,4]", {batch, 4});
+  CheckPerChannel(check, "scale", scale, *output, device);
+  CheckPerChannel(check, "offset", offset, *output, device);
+  CheckPerChannel(check, "erased", erased, *output, device);
+  if (!check.ok() || batch == 0) return check.status();
+
+  const auto* dim = images->dim;
+  if (device.kind != Device::Kind::kHost) {
+    View rows(*images, {{0, dim[1].extent * channels, 1}, dim[2], dim[3]});
+    View view(*output, {output->dim[0], output->dim[1], output->dim[2], output->dim[3]});
+    const Arguments arguments = {&rows.buffer,    index,        tables.x_first, tables.x_weight,
+                                 tables.y_first,  tables.y_weight, tables.erase,   scale,
+                                 offset,          erased,       &view.buffer};
+    const absl::Status status = CallHalide("crop_resize", [&] {
+      return device.kind == Device::Kind::kCuda ? OnCuda(device.cuda, output->type, arguments)
+                                                : OnOpenCl(output->type, arguments);
+    });
+    output->flags = view.buffer.flags;
+    return status;
+  }
+
+  for (int b = 0; b < batch; ++b) {
+    const int64_t image = reinterpret_cast<const int64_t*>(index->host)[int64_t{b} * index->dim[0].stride];
+    if (image < 0 || image >= dim[3].extent) {
+      return absl::OutOfRangeError(absl::StrFormat("crop_resize: index[%d] = %d, but images has %d; permitted are 0..%d",
+                                                   b, image, dim[3].extent, dim[3].extent - 1));
+    }
+    for (int o = 0; o < std::max(width, height); ++o) {
+      const bool inside =
+          (o >= width || (tables.x_first(o, b) >= 0 && tables.x_first(o, b) <= dim[1].extent - x_taps)) &&
+          (o >= height || (tables.y_first(o, b) >= 0 && tables.y_first(o, b) <= dim[2].extent - y_taps));
+      check.Condition(inside, [&] { return absl::StrFormat("tables of view %d lead out of the image", b); });
+    }
+  }
+  if (!check.ok()) return check.status();
+  return ForEach(batch, [&](int b) {
+    const int64_t image = reinterpret_cast<const int64_t*>(index->host)[int64_t{b} * index->dim[0].stride];
+    return ResizeOne(images->host + image * dim[3].stride, dim[2].stride,
+                     Axis(&tables.x_first(0, b), &tables.x_weight(0, 0, b), width, x_taps),
+                     Axis(&tables.y_first(0, b), &tables.y_weight(0, 0, b), height, y_taps), &tables.erase(0, b), scale,
+                     offset, erased, *output, b);
+  });
+}
+
+}  // namespace retort::ops

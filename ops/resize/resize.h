@@ -1,0 +1,77 @@
+// Antialiased resizing as Pillow does it, alone or fused with what makes a batch of it: crop, flip, normalise, erase.
+#pragma once
+
+#include <cstdint>
+
+#include "HalideBuffer.h"
+#include "HalideRuntime.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+
+#include "retort/ops/device.h"
+#include "retort/ops/resize/crop_resize_params.h"
+#include "retort/ops/resize/resample_weights.h"
+
+namespace retort::ops {
+
+// Two passes, along rows first, with weights of 22 bits behind the point (resample_weights.h); after each
+//
+//   pixel = min(max((2^21 + sum of weight * pixel) >> 22, 0), 255)
+//
+// Every pixel equals Pillow's, bit by bit, for 8-bit images whose channels are independent (L, RGB, CMYK; Pillow
+// multiplies colours by alpha first, which a caller who wants it does himself).
+//
+// image   u8 [H,W,C]    a pixel's channels and a row's pixels are dense, the stride of rows is free; C <= 4
+// output  u8 [H',W',C]  any strides
+//
+// InvalidArgument for a buffer of the wrong type or shape; output is then untouched.
+absl::Status Resize(halide_buffer_t* image, Filter filter, halide_buffer_t* output);
+
+// Images of any sizes to one batch. With pixel = the view that params[b] describe of images[b], resized as above,
+//
+//   output[b,c,y,x] = erased[c] within the rectangle to erase, otherwise pixel * scale[c] + offset[c]
+//
+// images  B of u8 [H,W,C]   H and W of each its own, otherwise as above
+// params  B                 see crop_resize_params.h
+// scale   f32 [C]           finite
+// offset  f32 [C]           finite
+// erased  f32 [C]           finite; 0 is what torchvision's RandomErasing(value=0) leaves after Normalize
+// output  f32, f16, bf16, or u8 for the pixels themselves; [B,C,H',W'], any strides; fast with W' (NCHW) or, of 3
+//         channels, C (channels_last) innermost. With u8, scale, offset and erased are null, and nothing can be erased.
+//
+// Product and sum are each rounded to f32, then to the output's type (to nearest, ties to even): the result is the same,
+// bit by bit, on every processor and for any number of threads. Images are divided among Halide's threads. Beside the
+// output, each thread takes memory for its image's rows, (box height) * W' * C bytes.
+//
+// InvalidArgument names the faulty argument; output is then untouched.
+absl::Status CropResize(absl::Span<halide_buffer_t* const> images, absl::Span<const CropResizeParams> params,
+                        Filter filter, halide_buffer_t* scale, halide_buffer_t* offset, halide_buffer_t* erased,
+                        halide_buffer_t* output);
+
+// What views need, as buffers that a device can hold.
+struct CropResizeTables {
+  Halide::Runtime::Buffer<int32_t, 2> x_first;   // [B,W']
+  Halide::Runtime::Buffer<int32_t, 3> x_weight;  // [B,W',T]
+  Halide::Runtime::Buffer<int32_t, 2> y_first;   // [B,H']
+  Halide::Runtime::Buffer<int32_t, 3> y_weight;  // [B,H',U]
+  Halide::Runtime::Buffer<int32_t, 2> erase;     // [B,4]: top, left, height, width
+};
+
+// Tables on the host for views of height x width of images of image_height x image_width. InvalidArgument where
+// CropResize would refuse the params.
+absl::StatusOr<CropResizeTables> MakeCropResizeTables(absl::Span<const CropResizeParams> params, Filter filter,
+                                                      int image_height, int image_width, int height, int width);
+
+// CropResize of images of one size, by index, on any device; the same numbers to the bit.
+//
+// images  u8  [N,H,W,C]  a pixel's channels and a row's pixels are dense
+// index   i64 [B]        each in [0, N)
+//
+// The host refuses indices and tables that lead out of an image (OutOfRange, InvalidArgument); a device clamps them.
+// No memory is taken on a device.
+absl::Status CropResizeResident(halide_buffer_t* images, halide_buffer_t* index, CropResizeTables& tables,
+                                halide_buffer_t* scale, halide_buffer_t* offset, halide_buffer_t* erased,
+                                halide_buffer_t* output, const Device& device = {});
+
+}  // namespace retort::ops
