@@ -56,35 +56,19 @@ struct View {
   halide_buffer_t buffer;
 };
 
-int OnHost(halide_type_t type, const Arguments& a) {
+// The generated function for an output of `type`, on `device`.
+absl::Status Call(const Device& device, halide_type_t type, const Arguments& a) {
   if (type == halide_type_of<uint8_t>()) {
-    return resize_uint8(a.images, a.index, a.x_first, a.x_weight, a.y_first, a.y_weight, a.output);
+    return CallHalide("crop_resize", device, resize_uint8, resize_uint8_cuda, resize_uint8_opencl, a.images, a.index,
+                      a.x_first, a.x_weight, a.y_first, a.y_weight, a.output);
   }
-  const auto op = type == halide_type_of<float>() ? resize_float32 : type == Float16() ? resize_float16 : resize_bfloat16;
-  return op(a.images, a.index, a.x_first, a.x_weight, a.y_first, a.y_weight, a.erase, a.scale, a.offset, a.erased,
-            a.output);
-}
-
-int OnCuda(const CudaContext* context, halide_type_t type, const Arguments& a) {
-  if (type == halide_type_of<uint8_t>()) {
-    return resize_uint8_cuda(context, a.images, a.index, a.x_first, a.x_weight, a.y_first, a.y_weight, a.output);
-  }
-  const auto op = type == halide_type_of<float>() ? resize_float32_cuda
-                  : type == Float16()             ? resize_float16_cuda
-                                                  : resize_bfloat16_cuda;
-  return op(context, a.images, a.index, a.x_first, a.x_weight, a.y_first, a.y_weight, a.erase, a.scale, a.offset,
-            a.erased, a.output);
-}
-
-int OnOpenCl(halide_type_t type, const Arguments& a) {
-  if (type == halide_type_of<uint8_t>()) {
-    return resize_uint8_opencl(nullptr, a.images, a.index, a.x_first, a.x_weight, a.y_first, a.y_weight, a.output);
-  }
-  const auto op = type == halide_type_of<float>() ? resize_float32_opencl
-                  : type == Float16()             ? resize_float16_opencl
-                                                  : resize_bfloat16_opencl;
-  return op(nullptr, a.images, a.index, a.x_first, a.x_weight, a.y_first, a.y_weight, a.erase, a.scale, a.offset,
-            a.erased, a.output);
+  const auto call = [&](auto* host, auto* cuda, auto* opencl) {
+    return CallHalide("crop_resize", device, host, cuda, opencl, a.images, a.index, a.x_first, a.x_weight, a.y_first,
+                      a.y_weight, a.erase, a.scale, a.offset, a.erased, a.output);
+  };
+  if (type == Float16()) return call(resize_float16, resize_float16_cuda, resize_float16_opencl);
+  if (type == BFloat16()) return call(resize_bfloat16, resize_bfloat16_cuda, resize_bfloat16_opencl);
+  return call(resize_float32, resize_float32_cuda, resize_float32_opencl);
 }
 
 // Runs work(0), ..., work(batch - 1) on Halide's threads; the first fault in that order.
@@ -124,7 +108,6 @@ struct Axis {
 absl::Status ResizeOne(const uint8_t* image, int64_t row_stride, Axis x, Axis y, int32_t* erase, halide_buffer_t* scale,
                        halide_buffer_t* offset, halide_buffer_t* erased, const halide_buffer_t& output, int b) {
   const int channels = output.dim[2].extent;
-  // The first pass is along rows, all of them.
   int64_t zero = 0;
   const halide_dimension_t rows[] = {
       {0, (x.end - x.begin) * channels, 1}, {0, y.end - y.begin, static_cast<int32_t>(row_stride)}, {0, 1, 0}};
@@ -136,10 +119,8 @@ absl::Status ResizeOne(const uint8_t* image, int64_t row_stride, Axis x, Axis y,
   Buffer<int32_t, 2> erase_buffer(erase, 4, 1);
   View view(output, {output.dim[0], output.dim[1], output.dim[2], {0, 1, 0}});
   view.buffer.host += int64_t{b} * output.dim[3].stride * output.type.bytes();
-  return CallHalide("resize", [&] {
-    return OnHost(output.type, {source, index, x_first, x_weight, y_first, y_weight, erase_buffer, scale, offset,
-                                erased, &view.buffer});
-  });
+  return Call({}, output.type,
+              {source, index, x_first, x_weight, y_first, y_weight, erase_buffer, scale, offset, erased, &view.buffer});
 }
 
 void CheckOutput(CheckArguments& check, const halide_buffer_t* output) {
@@ -371,13 +352,9 @@ absl::Status CropResizeResident(halide_buffer_t* images, halide_buffer_t* index,
   if (device.kind != Device::Kind::kHost) {
     View rows(*images, {{0, dim[1].extent * channels, 1}, dim[2], dim[3]});
     View view(*output, {output->dim[0], output->dim[1], output->dim[2], output->dim[3]});
-    const Arguments arguments = {&rows.buffer,    index,        tables.x_first, tables.x_weight,
-                                 tables.y_first,  tables.y_weight, tables.erase,   scale,
-                                 offset,          erased,       &view.buffer};
-    const absl::Status status = CallHalide("crop_resize", [&] {
-      return device.kind == Device::Kind::kCuda ? OnCuda(device.cuda, output->type, arguments)
-                                                : OnOpenCl(output->type, arguments);
-    });
+    const absl::Status status = Call(device, output->type,
+                                     {&rows.buffer, index, tables.x_first, tables.x_weight, tables.y_first,
+                                      tables.y_weight, tables.erase, scale, offset, erased, &view.buffer});
     output->flags = view.buffer.flags;
     return status;
   }

@@ -168,7 +168,7 @@ class Resize : public Halide::Generator<Resize> {
   void schedule_gpu() {
     Func out = *output;
     Var xo{"xo"}, xi{"xi"}, yo{"yo"}, yi{"yi"}, plane{"plane"};
-    out.fuse(c, b, plane).gpu_tile(x, y, xo, yo, xi, yi, 32, 8).gpu_blocks(plane);
+    out.fuse(c, b, plane).gpu_tile(x, y, xo, yo, xi, yi, 32, 8, TailStrategy::GuardWithIf).gpu_blocks(plane);
     y_sum.compute_at(out, xi).update().reorder(x, y, c, b, ry);
     x_sum.compute_at(y_sum, ry);
   }

@@ -1,0 +1,102 @@
+// What training on photographs does to an image once it is decoded: 256 of 500x375, RandomResizedCrop to 224 (area
+// 0.08..1, aspect 3/4..4/3, antialiased bilinear), mirrored at random, normalised to planar f32, in batches of 32.
+//
+//   bazel run //ops/resize:resize_benchmark
+#include <malloc.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <iostream>
+#include <random>
+#include <vector>
+
+#include "HalideBuffer.h"
+#include "HalideRuntime.h"
+#include "absl/status/status.h"
+#include "benchmark/benchmark.h"
+
+#include "retort/ops/check_arguments.h"
+#include "retort/ops/resize/crop_resize_params.h"
+#include "retort/ops/resize/resample_weights.h"
+#include "retort/ops/resize/resize.h"
+
+namespace retort::ops {
+namespace {
+
+using ::Halide::Runtime::Buffer;
+
+constexpr int kImages = 256, kHeight = 375, kWidth = 500, kChannels = 3, kBatch = 32, kSide = 224;
+
+CropResizeParams RandomResizedCrop(std::mt19937& random) {
+  std::uniform_real_distribution<double> uniform(0, 1);
+  CropResizeParams params;
+  do {
+    const double area = kHeight * kWidth * (0.08 + 0.92 * uniform(random));
+    const double ratio = std::exp(std::log(0.75) + uniform(random) * std::log(16.0 / 9));
+    params.height = static_cast<int>(std::lround(std::sqrt(area / ratio)));
+    params.width = static_cast<int>(std::lround(std::sqrt(area * ratio)));
+  } while (params.height > kHeight || params.width > kWidth);
+  params.top = static_cast<int>(random() % static_cast<uint32_t>(kHeight - params.height + 1));
+  params.left = static_cast<int>(random() % static_cast<uint32_t>(kWidth - params.width + 1));
+  params.resized_height = params.resized_width = kSide;
+  params.flip = static_cast<int>(random() % 2);
+  return params;
+}
+
+void BM_CropResize(benchmark::State& state, Filter filter, halide_type_t type, bool channels_last, int threads) {
+  // Memory that is freed stays with the process, as in the programs that train.
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  halide_set_num_threads(threads);
+  std::mt19937 random(3);
+  std::vector<uint8_t> pixels(size_t{kImages} * kHeight * kWidth * kChannels);
+  for (size_t i = 0; i < pixels.size(); ++i) {
+    const size_t x = i / kChannels % kWidth, y = i / kChannels / kWidth;
+    pixels[i] = static_cast<uint8_t>((x * (i % kChannels + 1) / 2 + y + (x * y >> 9)) + (random() & 7));
+  }
+  std::vector<Buffer<uint8_t, 3>> images;
+  std::vector<CropResizeParams> params;
+  for (size_t i = 0; i < kImages; ++i) {
+    images.emplace_back(&pixels[i * kHeight * kWidth * kChannels], kChannels, kWidth, kHeight);
+    params.push_back(RandomResizedCrop(random));
+  }
+  std::vector<halide_buffer_t*> pointers;
+  for (Buffer<uint8_t, 3>& image : images) pointers.push_back(image);
+
+  std::vector<uint8_t> memory(size_t{kBatch} * kChannels * kSide * kSide * 4);
+  const int plane = channels_last ? 1 : kSide * kSide, pixel = channels_last ? kChannels : 1;
+  const halide_dimension_t dimensions[] = {
+      {0, kSide, pixel}, {0, kSide, kSide * pixel}, {0, kChannels, plane}, {0, kBatch, kChannels * kSide * kSide}};
+  Buffer<void, 4> output(type, memory.data(), 4, dimensions);
+  Buffer<float, 1> scale(kChannels), offset(kChannels), erased(kChannels);
+  scale.fill(0.0171f);
+  offset.fill(-2.1f);
+  erased.fill(0);
+  size_t next = 0;
+  for (auto _ : state) {
+    const absl::Status status = CropResize({&pointers[next], kBatch}, {&params[next], kBatch}, filter, scale, offset,
+                                           erased, output);
+    if (!status.ok()) {
+      std::cerr << status << std::endl;
+      std::exit(1);
+    }
+    next = (next + kBatch) % kImages;
+  }
+  state.counters["images/s"] =
+      benchmark::Counter(static_cast<double>(state.iterations()) * kBatch, benchmark::Counter::kIsRate);
+}
+
+const halide_type_t kFloat = halide_type_of<float>();
+
+BENCHMARK_CAPTURE(BM_CropResize, bilinear_planar_1_thread, Filter::kBilinear, kFloat, false, 1)->UseRealTime();
+BENCHMARK_CAPTURE(BM_CropResize, bilinear_planar_2_threads, Filter::kBilinear, kFloat, false, 2)->UseRealTime();
+BENCHMARK_CAPTURE(BM_CropResize, bilinear_channels_last_1_thread, Filter::kBilinear, kFloat, true, 1)->UseRealTime();
+BENCHMARK_CAPTURE(BM_CropResize, bilinear_channels_last_bf16_1_thread, Filter::kBilinear, BFloat16(), true, 1)
+    ->UseRealTime();
+BENCHMARK_CAPTURE(BM_CropResize, bicubic_planar_1_thread, Filter::kBicubic, kFloat, false, 1)->UseRealTime();
+
+}  // namespace
+}  // namespace retort::ops
+
+BENCHMARK_MAIN();
