@@ -129,7 +129,8 @@ void CheckOutput(CheckArguments& check, const halide_buffer_t* output) {
   for (const int i : {0, 1}) {
     const int extent = output->dim[i].extent;
     check.Condition(extent >= 1 && extent <= kMaxSide, [&] {
-      return absl::StrFormat("output is %s %d; permitted are 1..%d", i == 0 ? "of width" : "of height", extent, kMaxSide);
+      return absl::StrFormat("output is %s %d; permitted are 1..%d", i == 0 ? "of width" : "of height", extent,
+                             kMaxSide);
     });
   }
   const int channels = output->dim[2].extent;
@@ -151,7 +152,8 @@ void CheckPerChannel(CheckArguments& check, absl::string_view name, const halide
   if (!check.ok() || device.kind != Device::Kind::kHost) return;
   for (int c = 0; c < values->dim[0].extent; ++c) {
     const float value = reinterpret_cast<const float*>(values->host)[int64_t{c} * values->dim[0].stride];
-    check.Condition(value - value == 0, [&] { return absl::StrCat(name, "[", c, "] is ", value, "; give a finite one"); });
+    check.Condition(value - value == 0,
+                    [&] { return absl::StrCat(name, "[", c, "] is ", value, "; give a finite one"); });
   }
 }
 
@@ -170,9 +172,8 @@ void CheckPixels(CheckArguments& check, const std::string& name, const halide_bu
   check.Condition(dim[0].extent == channels, [&] {
     return absl::StrFormat("%s has %d channels; give %d, as the output has", name, dim[0].extent, channels);
   });
-  check.Condition(dim[0].min == 0 && dim[1].min == 0 && dim[2].min == 0, [&] {
-    return absl::StrCat(name, " begins at coordinates other than 0; give it with minima of 0");
-  });
+  check.Condition(dim[0].min == 0 && dim[1].min == 0 && dim[2].min == 0,
+                  [&] { return absl::StrCat(name, " begins at coordinates other than 0; give it with minima of 0"); });
   check.Condition((dim[0].stride == 1 || channels == 1) && dim[1].stride == channels, [&] {
     return absl::StrFormat("%s has strides %d of C and %d of W; pixels must be dense, strides 1 and %d", name,
                            dim[0].stride, dim[1].stride, channels);
@@ -237,7 +238,8 @@ void Tabulate(const std::vector<ResampleWeights>& views, int size, int source, B
       const int shift = view.first[static_cast<size_t>(o)] - at;
       first(o, b) = at;
       for (int t = 0; t < view.taps; ++t) {
-        const int32_t value = view.weight[static_cast<size_t>(o) * static_cast<size_t>(view.taps) + static_cast<size_t>(t)];
+        const int32_t value =
+            view.weight[static_cast<size_t>(o) * static_cast<size_t>(view.taps) + static_cast<size_t>(t)];
         if (t + shift < taps) weight(t + shift, o, b) = value;  // What is beyond is zero.
       }
     }
@@ -362,8 +364,9 @@ absl::Status CropResizeResident(halide_buffer_t* images, halide_buffer_t* index,
   for (int b = 0; b < batch; ++b) {
     const int64_t image = reinterpret_cast<const int64_t*>(index->host)[int64_t{b} * index->dim[0].stride];
     if (image < 0 || image >= dim[3].extent) {
-      return absl::OutOfRangeError(absl::StrFormat("crop_resize: index[%d] = %d, but images has %d; permitted are 0..%d",
-                                                   b, image, dim[3].extent, dim[3].extent - 1));
+      return absl::OutOfRangeError(
+          absl::StrFormat("crop_resize: index[%d] = %d, but images has %d; permitted are 0..%d", b, image,
+                          dim[3].extent, dim[3].extent - 1));
     }
     for (int o = 0; o < std::max(width, height); ++o) {
       const bool inside =

@@ -40,9 +40,9 @@ absl::Status Resize(halide_buffer_t* image, Filter filter, halide_buffer_t* outp
 // output  f32, f16, bf16, or u8 for the pixels themselves; [B,C,H',W'], any strides; fast with W' (NCHW) or, of 3
 //         channels, C (channels_last) innermost. With u8, scale, offset and erased are null, and nothing can be erased.
 //
-// Product and sum are each rounded to f32, then to the output's type (to nearest, ties to even): the result is the same,
-// bit by bit, on every processor and for any number of threads. Images are divided among Halide's threads. Beside the
-// output, each thread takes memory for its image's rows, (box height) * W' * C bytes.
+// Product and sum are each rounded to f32, then to the output's type (to nearest, ties to even): the result is the
+// same, bit by bit, on every processor and for any number of threads. Images are divided among Halide's threads. Beside
+// the output, each thread takes memory for its image's rows, (box height) * W' * C bytes.
 //
 // InvalidArgument names the faulty argument; output is then untouched.
 absl::Status CropResize(absl::Span<halide_buffer_t* const> images, absl::Span<const CropResizeParams> params,

@@ -75,8 +75,8 @@ void BM_CropResize(benchmark::State& state, Filter filter, halide_type_t type, b
   erased.fill(0);
   size_t next = 0;
   for (auto _ : state) {
-    const absl::Status status = CropResize({&pointers[next], kBatch}, {&params[next], kBatch}, filter, scale, offset,
-                                           erased, output);
+    const absl::Status status =
+        CropResize({&pointers[next], kBatch}, {&params[next], kBatch}, filter, scale, offset, erased, output);
     if (!status.ok()) {
       std::cerr << status << std::endl;
       std::exit(1);

@@ -26,7 +26,8 @@ enum class Element { kUInt8, kFloat32, kFloat16, kBFloat16 };
 
 class Resize : public Halide::Generator<Resize> {
  public:
-  // What the output holds: pixels, or normalised numbers. 16-bit numbers are u16 here: not every GPU language knows them.
+  // What the output holds: pixels, or normalised numbers. 16-bit numbers are u16 here: not every GPU language knows
+  // them.
   GeneratorParam<Element> element{"element",
                                   Element::kFloat32,
                                   {{"uint8", Element::kUInt8},
@@ -243,8 +244,8 @@ class Resize : public Halide::Generator<Resize> {
         const Expr normal = (magnitude - (112 << 23) + 0xfff + ((magnitude >> 13) & 1)) >> 13;
         // Below 2^-14 the last place is worth 2^-24, as in f32 from 2^-1 to 2^0.
         const Expr half = 0.5f;
-        const Expr subnormal =
-            Halide::reinterpret<uint32_t>(Halide::strict_float(abs(value) + half)) - Halide::reinterpret<uint32_t>(half);
+        const Expr subnormal = Halide::reinterpret<uint32_t>(Halide::strict_float(abs(value) + half)) -
+                               Halide::reinterpret<uint32_t>(half);
         return cast<uint16_t>(sign | min(select(magnitude < (113 << 23), subnormal, normal), 0x7c00));
       }
       case Element::kBFloat16:

@@ -1,6 +1,6 @@
-// Resizes what it reads: for tests in other languages. Each record on the standard input is 15 i32, H W C, then box (top
-// left height width), resized size, window (top left), size of the view, flip, filter (place in Filter), then H*W*C
-// bytes; the view's bytes go to the standard output.
+// Resizes what it reads: for tests in other languages. Each record on the standard input is 15 i32, H W C, then box
+// (top left height width), resized size, window (top left), size of the view, flip, filter (place in Filter), then
+// H*W*C bytes; the view's bytes go to the standard output.
 #include <cstdint>
 #include <cstdio>
 #include <iostream>
@@ -31,8 +31,7 @@ int main() {
     params.window_top = r[9];
     params.window_left = r[10];
     params.flip = r[13];
-    const halide_dimension_t dimensions[] = {
-        {0, r[12], r[2]}, {0, r[11], r[12] * r[2]}, {0, r[2], 1}, {0, 1, 0}};
+    const halide_dimension_t dimensions[] = {{0, r[12], r[2]}, {0, r[11], r[12] * r[2]}, {0, r[2], 1}, {0, 1, 0}};
     Buffer<uint8_t, 3> source(image.data(), r[2], r[1], r[0]);
     const absl::Status status =
         ops::CropResize({source.raw_buffer()}, {params}, static_cast<ops::Filter>(r[14]), nullptr, nullptr, nullptr,

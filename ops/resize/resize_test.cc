@@ -92,8 +92,8 @@ std::vector<uint8_t> OracleResize(const uint8_t* image, int image_width, int cha
   for (int y = 0; y < p.resized_height; ++y) {
     for (int x = 0; x < p.resized_width; ++x) {
       for (int c = 0; c < channels; ++c) {
-        result[place(y, x, c)] = OraclePixel(filter, p.height, p.resized_height, y,
-                                             [&](int i) { return rows[place(i, x, c)]; });
+        result[place(y, x, c)] =
+            OraclePixel(filter, p.height, p.resized_height, y, [&](int i) { return rows[place(i, x, c)]; });
       }
     }
   }
@@ -197,7 +197,8 @@ struct Call {
         break;
     }
     memory.assign(static_cast<size_t>((stride[3] * std::max(p.batch, 1) + 64) * p.type.bytes()), kUntouched);
-    const halide_dimension_t dimensions[] = {{0, w, stride[0]}, {0, h, stride[1]}, {0, c, stride[2]}, {0, p.batch, stride[3]}};
+    const halide_dimension_t dimensions[] = {
+        {0, w, stride[0]}, {0, h, stride[1]}, {0, c, stride[2]}, {0, p.batch, stride[3]}};
     output = Buffer<void, 4>(p.type, memory.data(), 4, dimensions);
     for (int64_t i : index) {
       const halide_dimension_t image[] = {{0, c, 1}, {0, image_width, c}, {0, image_height, row}};
@@ -331,8 +332,8 @@ TEST(CropResizeResidentTest, RefusesTablesThatLeadOutOfTheImage) {
   auto tables = MakeCropResizeTables(call.params, call.p.filter, call.image_height, call.image_width, 20, 33);
   ASSERT_EQ(tables.status(), absl::OkStatus());
   tables->y_first(19, 4) = call.image_height;
-  const absl::Status status = CropResizeResident(call.resident, call.index_buffer, *tables, call.scale, call.offset,
-                                                 call.erased, call.output);
+  const absl::Status status =
+      CropResizeResident(call.resident, call.index_buffer, *tables, call.scale, call.offset, call.erased, call.output);
   EXPECT_EQ(status, absl::InvalidArgumentError("crop_resize: tables of view 4 lead out of the image"));
   EXPECT_THAT(call.memory, Each(kUntouched));
 }
@@ -363,8 +364,7 @@ TEST(ResizeTest, LeavesAnImageOfTheSameSizeAsItIs) {
   std::vector<uint8_t> image(37 * 41 * 3), result(image.size());
   std::mt19937 random(5);
   for (uint8_t& pixel : image) pixel = static_cast<uint8_t>(random());
-  for (const Filter filter :
-       {Filter::kNearest, Filter::kBox, Filter::kBilinear, Filter::kBicubic, Filter::kLanczos}) {
+  for (const Filter filter : {Filter::kNearest, Filter::kBox, Filter::kBilinear, Filter::kBicubic, Filter::kLanczos}) {
     ASSERT_EQ(Resize(Buffer<uint8_t, 3>(image.data(), 3, 41, 37), filter, Buffer<uint8_t, 3>(result.data(), 3, 41, 37)),
               absl::OkStatus());
     EXPECT_EQ(result, image);
@@ -454,22 +454,27 @@ constexpr int kMost = std::numeric_limits<int>::max();
 INSTANTIATE_TEST_SUITE_P(
     Calls, CropResizeBadCallTest,
     ::testing::Values(
-        BadCall{"BoxTooHigh", [](Call& c) { c.params[3].height = c.image_height + 1; }, "params[3]: the box's rows are "},
+        BadCall{"BoxTooHigh", [](Call& c) { c.params[3].height = c.image_height + 1; },
+                "params[3]: the box's rows are "},
         BadCall{"BoxTooFarLeft", [](Call& c) { c.params[0].left = -1; }, "params[0]: the box's columns are "},
         BadCall{"BoxFarAway", [](Call& c) { c.params[0].top = kMost; }, "from 2147483647 on; there are "},
         BadCall{"EmptyBox", [](Call& c) { c.params[0].width = 0; }, "the box's columns are 0 from "},
         BadCall{"WindowTooWide", [](Call& c) { c.params[1].resized_width = 32; }, "the window's columns are 33 from "},
         BadCall{"WindowTooLow", [](Call& c) { c.params[1].window_top = kMost; }, "the window's rows are 20 from "},
-        BadCall{"ResizedTooLarge", [](Call& c) { c.params[1].resized_width = kMost; }, "permitted are sides up to 16777216"},
+        BadCall{"ResizedTooLarge", [](Call& c) { c.params[1].resized_width = kMost; },
+                "permitted are sides up to 16777216"},
         BadCall{"FlipTwo", [](Call& c) { c.params[2].flip = 2; }, "params[2]: flip is 2; permitted are 0 and 1"},
         BadCall{"ErasedBeyond", [](Call& c) { c.params[2].erase_width = 34; }, "the columns to erase are 34 from 0 on"},
         BadCall{"ErasedNegative", [](Call& c) { c.params[2].erase_height = -1; }, "the rows to erase are -1 from 0 on"},
-        BadCall{"OneImageLess", [](Call& c) { c.images.pop_back(); }, "there are 4 images and 5 params; give 5 of each"},
-        BadCall{"OneParamLess", [](Call& c) { c.params.pop_back(); }, "there are 5 images and 4 params; give 5 of each"},
+        BadCall{"OneImageLess", [](Call& c) { c.images.pop_back(); },
+                "there are 4 images and 5 params; give 5 of each"},
+        BadCall{"OneParamLess", [](Call& c) { c.params.pop_back(); },
+                "there are 5 images and 4 params; give 5 of each"},
         BadCall{"InfiniteScale", [](Call& c) { c.scale(1) = INFINITY; }, "scale[1] is inf; give a finite one"},
         BadCall{"OffsetNotANumber", [](Call& c) { c.offset(0) = NAN; }, "offset[0] is "},
         BadCall{"FewScales", [](Call& c) { c.scale.crop(0, 0, 2); }, "scale has shape [2]"},
-        BadCall{"ImageOfFloats", [](Call& c) { c.images[2].raw_buffer()->type = halide_type_of<float>(); }, "images[2] "},
+        BadCall{"ImageOfFloats", [](Call& c) { c.images[2].raw_buffer()->type = halide_type_of<float>(); },
+                "images[2] "},
         BadCall{"ImageOfFourChannels", [](Call& c) { c.images[2].raw_buffer()->dim[0].extent = 4; },
                 "images[2] has 4 channels; give 3"},
         BadCall{"ImagePlanar", [](Call& c) { c.images[2].raw_buffer()->dim[1].stride = 1; }, "pixels must be dense"},
@@ -483,15 +488,14 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(CropResizeBadCallTest, PixelsAreNotNormalised) {
   Call call({.name = "Pixels", .type = halide_type_of<uint8_t>()});
   EXPECT_EQ(CropResize({}, {}, Filter::kBox, call.scale, nullptr, nullptr, call.output.cropped(3, 0, 0)),
-            absl::InvalidArgumentError(
-                "crop_resize: scale is there, but pixels (u8) are not normalised; give none"));
+            absl::InvalidArgumentError("crop_resize: scale is there, but pixels (u8) are not normalised; give none"));
 }
 
 TEST(CropResizeBadCallTest, WithoutABufferIsRefused) {
   EXPECT_EQ(Resize(nullptr, Filter::kBox, nullptr).code(), absl::StatusCode::kInvalidArgument);
   Call call({});
-  EXPECT_EQ(CropResize({nullptr, nullptr, nullptr, nullptr, nullptr}, call.params, Filter::kBox, call.scale, call.offset,
-                       call.erased, call.output)
+  EXPECT_EQ(CropResize({nullptr, nullptr, nullptr, nullptr, nullptr}, call.params, Filter::kBox, call.scale,
+                       call.offset, call.erased, call.output)
                 .code(),
             absl::StatusCode::kInvalidArgument);
 }

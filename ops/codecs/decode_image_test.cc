@@ -1,0 +1,175 @@
+#include "retort/ops/codecs/decode_image.h"
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "retort/ops/codecs/encode_png.h"
+#include "retort/ops/codecs/encoded_fixtures.h"
+
+namespace retort::ops {
+namespace {
+
+using ::testing::HasSubstr;
+
+absl::StatusOr<Image> Decode(absl::string_view bytes, const DecodeOptions& options = {}) {
+  // A copy of exactly these bytes, so that a sanitizer sees what is read beyond them.
+  const std::vector<uint8_t> copy(bytes.begin(), bytes.end());
+  return DecodeImage(copy, options);
+}
+
+std::string Png(int height, int width, int channels) {
+  return EncodePng(SmoothPixels(height, width, channels), height, width, channels).value();
+}
+
+TEST(DecodeImageTest, GivesBackWhatALosslessFormatWasGiven) {
+  for (const std::string& bytes : {Png(31, 47, 3), EncodeWebP(31, 47, true)}) {
+    const absl::StatusOr<Image> image = Decode(bytes);
+    ASSERT_EQ(image.status(), absl::OkStatus());
+    EXPECT_EQ(image->height, 31);
+    EXPECT_EQ(image->width, 47);
+    EXPECT_EQ(image->file_height, 31);
+    EXPECT_EQ(image->file_width, 47);
+    EXPECT_EQ(image->pixels, SmoothPixels(31, 47, 3));
+  }
+}
+
+TEST(DecodeImageTest, GivesNearlyWhatALossyFormatWasGiven) {
+  for (const std::string& bytes :
+       {EncodeJpeg(63, 50), EncodeJpeg(63, 50, JpegKind::kProgressive), EncodeWebP(63, 50, false)}) {
+    const absl::StatusOr<Image> image = Decode(bytes);
+    ASSERT_EQ(image.status(), absl::OkStatus());
+    const std::vector<uint8_t> original = SmoothPixels(63, 50, 3);
+    ASSERT_EQ(image->pixels.size(), original.size());
+    double difference = 0;
+    for (size_t i = 0; i < original.size(); ++i) difference += std::abs(image->pixels[i] - original[i]);
+    EXPECT_LT(difference / static_cast<double>(original.size()), 6);
+  }
+}
+
+TEST(DecodeImageTest, MakesRgbOfGrey) {
+  const std::vector<uint8_t> grey = SmoothPixels(9, 14, 1);
+  const absl::StatusOr<Image> png = Decode(Png(9, 14, 1));
+  ASSERT_EQ(png.status(), absl::OkStatus());
+  for (size_t i = 0; i < grey.size() * 3; ++i) EXPECT_EQ(png->pixels[i], grey[i / 3]);
+  const absl::StatusOr<Image> jpeg = Decode(EncodeJpeg(9, 14, JpegKind::kGrey));
+  ASSERT_EQ(jpeg.status(), absl::OkStatus());
+  for (size_t i = 0; i < grey.size(); ++i) {
+    EXPECT_NEAR(jpeg->pixels[3 * i], grey[i], 24);
+    EXPECT_EQ(jpeg->pixels[3 * i], jpeg->pixels[3 * i + 2]);
+  }
+}
+
+TEST(DecodeImageTest, DropsAlpha) {
+  const std::vector<uint8_t> rgba = SmoothPixels(9, 14, 4);
+  const absl::StatusOr<Image> image = Decode(Png(9, 14, 4));
+  ASSERT_EQ(image.status(), absl::OkStatus());
+  for (size_t i = 0; i < image->pixels.size(); ++i) EXPECT_EQ(image->pixels[i], rgba[i / 3 * 4 + i % 3]);
+}
+
+struct Scaling {
+  int min_height, min_width, height, width;
+};
+
+// Of 375 x 500: M / 8 of either side, rounded up.
+TEST(DecodeImageTest, DecodesAJpegNoLargerThanNeeded) {
+  const std::string bytes = EncodeJpeg(375, 500);
+  for (const Scaling& s :
+       {Scaling{1, 1, 47, 63}, Scaling{47, 63, 47, 63}, Scaling{48, 63, 94, 125}, Scaling{224, 224, 235, 313},
+        Scaling{100, 313, 235, 313}, Scaling{100, 314, 282, 375}, Scaling{375, 500, 375, 500},
+        Scaling{376, 1, 375, 500}, Scaling{0, 0, 375, 500}, Scaling{9, 0, 375, 500}, Scaling{-5, 7, 375, 500}}) {
+    DecodeOptions options;
+    options.min_height = s.min_height;
+    options.min_width = s.min_width;
+    const absl::StatusOr<Image> image = Decode(bytes, options);
+    ASSERT_EQ(image.status(), absl::OkStatus());
+    EXPECT_EQ(image->height, s.height) << s.min_height << "x" << s.min_width;
+    EXPECT_EQ(image->width, s.width) << s.min_height << "x" << s.min_width;
+    EXPECT_EQ(image->file_height, 375);
+    EXPECT_EQ(image->file_width, 500);
+    EXPECT_EQ(image->pixels.size(), static_cast<size_t>(s.height * s.width * 3));
+  }
+}
+
+TEST(DecodeImageTest, NamesFormatsWhereItKnowsNone) {
+  EXPECT_EQ(Decode("GIF89a\x01").status(),
+            absl::InvalidArgumentError("an image of 7 bytes that begins with \"GIF89a\\x01\" is of no known format; "
+                                       "permitted are JPEG, PNG and WebP"));
+  EXPECT_EQ(Decode("").status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(DecodeImage({}).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+// Headers that announce 65,500 x 65,500, 2^31-1 x 2^31-1 and 16,383 x 16,383 pixels, and nothing else.
+TEST(DecodeImageTest, RefusesABombBeforeItTakesMemory) {
+  std::string jpeg = EncodeJpeg(16, 16);
+  const size_t frame = jpeg.find(std::string("\xff\xc0", 2));
+  jpeg.replace(frame + 5, 4, "\xff\xdc\xff\xdc");
+  std::string png = Png(8, 8, 3);
+  png.replace(16, 8, "\x7f\xff\xff\xff\x7f\xff\xff\xff");
+  std::string webp = EncodeWebP(8, 8, false);
+  webp.replace(webp.find("VP8 ") + 14, 4, "\xff\x3f\xff\x3f");
+  EXPECT_EQ(
+      Decode(jpeg).status(),
+      absl::InvalidArgumentError("JPEG of 65500x65500 pixels (width x height); permitted are 1..100000000 pixels, "
+                                 "raise max_pixels if the file is to be trusted"));
+  EXPECT_THAT(std::string(Decode(webp).status().message()), HasSubstr("WebP of 16383x16383 pixels"));
+  // libpng finds the header's checksum wrong first.
+  EXPECT_EQ(Decode(png).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST(DecodeImageTest, RefusesMoreThanTheCallersLimit) {
+  DecodeOptions options;
+  options.max_pixels = 31 * 47 - 1;
+  for (const std::string& bytes :
+       {Png(31, 47, 3), EncodeJpeg(31, 47), EncodeWebP(31, 47, true), EncodeWebP(31, 47, false)}) {
+    EXPECT_THAT(std::string(Decode(bytes, options).status().message()),
+                HasSubstr("of 47x31 pixels (width x height); permitted are 1..1456 pixels"));
+  }
+  options.max_pixels = 31 * 47;
+  EXPECT_EQ(Decode(Png(31, 47, 3), options).status(), absl::OkStatus());
+}
+
+// Every file cut off at every length is refused, but for ends that hold no pixels.
+TEST(DecodeImageTest, RefusesWhatEndsEarly) {
+  for (const std::string& bytes :
+       {Png(20, 30, 3), EncodeJpeg(20, 30), EncodeJpeg(20, 30, JpegKind::kProgressive),
+        EncodeJpeg(20, 30, JpegKind::kCmyk), EncodeWebP(20, 30, true), EncodeWebP(20, 30, false)}) {
+    ASSERT_EQ(Decode(bytes).status(), absl::OkStatus());
+    for (size_t size = 16; size + 4 < bytes.size(); ++size) {
+      const absl::Status status = Decode(absl::string_view(bytes).substr(0, size)).status();
+      ASSERT_EQ(status.code(), absl::StatusCode::kDataLoss) << size << " of " << bytes.size() << ": " << status;
+    }
+  }
+}
+
+TEST(DecodeImageTest, NamesTheFault) {
+  std::string png = Png(20, 30, 3);
+  png[png.size() / 2] ^= 0x40;
+  EXPECT_THAT(std::string(Decode(png).status().message()), HasSubstr("PNG: "));
+  EXPECT_EQ(Decode(Png(20, 30, 3).substr(0, 100)).status(), absl::DataLossError("PNG: the file ends early"));
+  EXPECT_EQ(Decode(EncodeJpeg(20, 30).substr(0, 700)).status(),
+            absl::DataLossError("JPEG: Premature end of JPEG file"));
+  const std::string webp = EncodeWebP(20, 30, false);
+  EXPECT_EQ(Decode(webp.substr(0, webp.size() / 2)).status(), absl::DataLossError("WebP: the file ends early"));
+}
+
+TEST(EncodePngTest, RefusesWhatIsNoImage) {
+  const std::vector<uint8_t> pixels(12);
+  EXPECT_EQ(EncodePng(pixels, 2, 3, 2).status(),
+            absl::InvalidArgumentError("PNG of 2 channels; permitted are 1, 3 and 4"));
+  EXPECT_EQ(EncodePng(pixels, 0, 3, 3).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(EncodePng(pixels, 2, -3, 3).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(EncodePng(pixels, 1 << 30, 1 << 30, 4).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(EncodePng(pixels, 2, 3, 3).status(),
+            absl::InvalidArgumentError("PNG of 3x2x3 pixels (width x height x channels), but there are 12 bytes"));
+}
+
+}  // namespace
+}  // namespace retort::ops

@@ -1,0 +1,145 @@
+#include "retort/ops/codecs/decode_jpeg.h"
+
+#include <csetjmp>
+#include <cstddef>
+#include <cstdio>  // jpeglib.h needs it before
+
+#include <jerror.h>
+#include <jpeglib.h>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+#include "retort/ops/codecs/check_size.h"
+
+namespace retort::ops {
+namespace {
+
+// Of a file that means to cost time; encoders write about ten.
+constexpr int kMaxScans = 500;
+
+// The library reports errors by a jump out of its functions. What calls it between setjmp and the end of its scope
+// holds nothing with a destructor; all that is to be freed lies here.
+struct Decoder {
+  jpeg_decompress_struct info = {};
+  jpeg_error_mgr errors = {};
+  jpeg_progress_mgr progress = {};
+  std::jmp_buf on_error;
+  char message[JMSG_LENGTH_MAX] = "";
+
+  Decoder() = default;
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
+  ~Decoder() { jpeg_destroy_decompress(&info); }
+
+  absl::Status DataLoss() const { return absl::DataLossError(absl::StrCat("JPEG: ", message)); }
+};
+
+[[noreturn]] void Fail(j_common_ptr info) {
+  auto* decoder = static_cast<Decoder*>(info->client_data);
+  info->err->format_message(info, decoder->message);
+  std::longjmp(decoder->on_error, 1);
+}
+
+// Warnings come by this way, with level -1. The library would go on, with grey for what is missing.
+void OnMessage(j_common_ptr info, int level) {
+  if (level >= 0) return;
+  switch (info->err->msg_code) {
+    case JWRN_JPEG_EOF:
+    case JWRN_HIT_MARKER:
+    case JWRN_HUFF_BAD_CODE:
+      Fail(info);
+    default:
+      return;
+  }
+}
+
+void OnProgress(j_common_ptr info) {
+  auto* decoder = static_cast<Decoder*>(info->client_data);
+  if (decoder->info.input_scan_number <= kMaxScans) return;
+  std::snprintf(decoder->message, sizeof(decoder->message), "it has more than %d scans", kMaxScans);
+  std::longjmp(decoder->on_error, 1);
+}
+
+bool ReadHeader(Decoder& decoder, const uint8_t* bytes, size_t size) {
+  decoder.info.err = jpeg_std_error(&decoder.errors);
+  decoder.errors.error_exit = Fail;
+  decoder.errors.emit_message = OnMessage;
+  decoder.info.client_data = &decoder;
+  if (setjmp(decoder.on_error) != 0) return false;
+  jpeg_create_decompress(&decoder.info);
+  decoder.progress.progress_monitor = OnProgress;
+  decoder.info.progress = &decoder.progress;
+  jpeg_mem_src(&decoder.info, bytes, static_cast<unsigned long>(size));
+  jpeg_read_header(&decoder.info, TRUE);
+  return true;
+}
+
+// a * b / 255, rounded, of numbers up to 255.
+uint8_t Product(int a, int b) {
+  const int product = a * b + 128;
+  return static_cast<uint8_t>(((product >> 8) + product) >> 8);
+}
+
+// With the header read: how large the result is.
+bool Start(Decoder& decoder, const DecodeOptions& options) {
+  if (setjmp(decoder.on_error) != 0) return false;
+  jpeg_decompress_struct& info = decoder.info;
+  const bool is_cmyk = info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK;
+  info.out_color_space = is_cmyk ? JCS_CMYK : JCS_RGB;
+  info.scale_denom = 8;
+  info.scale_num = 8;
+  if (options.min_height > 0 && options.min_width > 0) {
+    for (info.scale_num = 1; info.scale_num < 8; ++info.scale_num) {
+      jpeg_calc_output_dimensions(&info);
+      if (info.output_height >= static_cast<JDIMENSION>(options.min_height) &&
+          info.output_width >= static_cast<JDIMENSION>(options.min_width)) {
+        break;
+      }
+    }
+  }
+  jpeg_start_decompress(&info);
+  return true;
+}
+
+// `row` has room for a row of CMYK.
+bool ReadPixels(Decoder& decoder, uint8_t* pixels, uint8_t* row) {
+  if (setjmp(decoder.on_error) != 0) return false;
+  jpeg_decompress_struct& info = decoder.info;
+  while (info.output_scanline < info.output_height) {
+    uint8_t* to = pixels + static_cast<size_t>(info.output_scanline) * info.output_width * 3;
+    if (info.out_color_space == JCS_RGB) {
+      jpeg_read_scanlines(&info, &to, 1);
+      continue;
+    }
+    jpeg_read_scanlines(&info, &row, 1);
+    for (JDIMENSION x = 0; x < info.output_width; ++x) {
+      const int light = row[4 * x + 3];
+      for (JDIMENSION c = 0; c < 3; ++c)
+        to[3 * x + c] = static_cast<uint8_t>(light - Product(255 - row[4 * x + c], light));
+    }
+  }
+  jpeg_finish_decompress(&info);
+  return true;
+}
+
+}  // namespace
+
+absl::StatusOr<Image> DecodeJpeg(absl::Span<const uint8_t> bytes, const DecodeOptions& options) {
+  Decoder decoder;
+  if (!ReadHeader(decoder, bytes.data(), bytes.size())) return decoder.DataLoss();
+  Image image;
+  image.file_height = static_cast<int>(decoder.info.image_height);
+  image.file_width = static_cast<int>(decoder.info.image_width);
+  if (absl::Status status = CheckSize("JPEG", image.file_height, image.file_width, options); !status.ok())
+    return status;
+  if (!Start(decoder, options)) return decoder.DataLoss();
+  image.height = static_cast<int>(decoder.info.output_height);
+  image.width = static_cast<int>(decoder.info.output_width);
+  image.pixels.resize(static_cast<size_t>(image.height) * static_cast<size_t>(image.width) * 3);
+  std::vector<uint8_t> row(static_cast<size_t>(image.width) * 4);
+  if (!ReadPixels(decoder, image.pixels.data(), row.data())) return decoder.DataLoss();
+  return image;
+}
+
+}  // namespace retort::ops

@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Every pixel that the decoders give equals what Pillow's Image.open(path).convert("RGB") gives."""
+
+import os
+import random
+import struct
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.environ["TEST_SRCDIR"], "pillow"))
+from PIL import Image
+
+FILES = 700
+
+
+def picture(draw, mode, size):
+    """Noise, enlarged by a random factor, so that there are smooth parts and edges."""
+    factor = draw.choice([1, 4, 16])
+    small = (size[0] // factor + 1, size[1] // factor + 1)
+    bands = len(Image.new(mode, (1, 1)).getbands())
+    image = Image.frombytes(mode, small, draw.randbytes(small[0] * small[1] * bands))
+    return image.resize((small[0] * factor, small[1] * factor), Image.Resampling.BICUBIC).crop((0, 0) + size)
+
+
+def save(draw, path):
+    """Writes one file, and says what it is."""
+    size = (draw.randint(1, 90), draw.randint(1, 90))
+    kind = draw.choice(["jpeg", "jpeg", "png", "png", "webp"])
+    if kind == "jpeg":
+        mode = draw.choice(["RGB", "RGB", "L", "CMYK"])
+        options = {"quality": draw.randint(5, 100), "progressive": draw.random() < 0.4, "optimize": draw.random() < 0.3}
+        if mode == "RGB":
+            options["subsampling"] = draw.choice(["4:4:4", "4:2:2", "4:2:0"])
+            options["keep_rgb"] = draw.random() < 0.2 and options["subsampling"] == "4:4:4"
+        if draw.random() < 0.2:
+            options["restart_marker_blocks"] = 3
+        picture(draw, mode, size).save(path, "JPEG", **options)
+        return "%s %s %s %s" % (kind, size, mode, options)
+    if kind == "png":
+        mode = draw.choice(["RGB", "RGBA", "L", "LA", "1", "P", "P"])
+        options = {"compress_level": draw.randint(0, 9)}
+        if mode == "P":
+            options["bits"] = draw.choice([1, 2, 4, 8])
+            image = picture(draw, "RGB", size).quantize(2 ** options["bits"])
+            if draw.random() < 0.4:
+                options["transparency"] = 0
+        elif mode == "1":
+            image = picture(draw, "L", size).convert("1")
+        else:
+            image = picture(draw, mode, size)
+        image.save(path, "PNG", **options)
+        return "%s %s %s %s" % (kind, size, mode, options)
+    mode = draw.choice(["RGB", "RGBA"])
+    options = {"quality": draw.randint(5, 100), "lossless": draw.random() < 0.5, "exact": True, "method": 2}
+    picture(draw, mode, size).save(path, "WEBP", **options)
+    return "%s %s %s %s" % (kind, size, mode, options)
+
+
+class Decoder:
+    def __init__(self, path):
+        self.process = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def decode(self, path, height=0, width=0):
+        self.process.stdin.write(("%d %d %s\n" % (height, width, path)).encode())
+        self.process.stdin.flush()
+        height, width = struct.unpack("2i", self.process.stdout.read(8))
+        if height < 0:
+            return None, self.process.stdout.read(width).decode()
+        return (width, height), self.process.stdout.read(height * width * 3)
+
+
+def main():
+    draw = random.Random(31)
+    decoder = Decoder(sys.argv[1])
+    path = os.path.join(os.environ["TEST_TMPDIR"], "image")
+    wrong = 0
+    for _ in range(FILES):
+        what = save(draw, path)
+        expected = Image.open(path).convert("RGB")
+        size, pixels = decoder.decode(path)
+        if size != expected.size or pixels != expected.tobytes():
+            wrong += 1
+            print("differs: %s: %s" % (what, pixels if size is None else size))
+
+    # What Pillow's draft mode asks of the library, M/8 with M = 1, 2, 4, is what we ask for the same least size.
+    for _ in range(50):
+        full = (draw.randint(60, 300), draw.randint(60, 300))
+        picture(draw, "RGB", full).save(path, "JPEG", quality=draw.randint(50, 100))
+        expected = Image.open(path)
+        expected.draft("RGB", tuple(side // draw.choice([2, 4, 8]) for side in full))
+        size, pixels = decoder.decode(path, expected.size[1], expected.size[0])
+        if size != expected.size or pixels != expected.convert("RGB").tobytes():
+            wrong += 1
+            print("draft differs: %s to %s: %s" % (full, expected.size, pixels if size is None else size))
+    print("%d of %d files differ" % (wrong, FILES + 50))
+    sys.exit(wrong > 0)
+
+
+if __name__ == "__main__":
+    main()

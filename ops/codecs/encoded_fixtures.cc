@@ -1,0 +1,66 @@
+#include "retort/ops/codecs/encoded_fixtures.h"
+
+#include <cstddef>
+#include <cstdio>  // jpeglib.h needs it before
+#include <cstdlib>
+#include <random>
+
+#include <jpeglib.h>
+#include <webp/encode.h>
+
+namespace retort::ops {
+
+std::vector<uint8_t> SmoothPixels(int height, int width, int channels) {
+  std::mt19937 random(11);
+  std::vector<uint8_t> pixels;
+  for (int y = 0; y < height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      for (int c = 0; c < channels; ++c) {
+        pixels.push_back(static_cast<uint8_t>(((x * (c + 1) / 2 + y + (x * y >> 9)) & 0xff) / 2 + 60 + (random() & 7)));
+      }
+    }
+  }
+  return pixels;
+}
+
+std::string EncodeJpeg(int height, int width, JpegKind kind, int quality) {
+  const int channels = kind == JpegKind::kGrey ? 1 : kind == JpegKind::kCmyk ? 4 : 3;
+  const std::vector<uint8_t> pixels = SmoothPixels(height, width, channels);
+  jpeg_compress_struct info = {};
+  jpeg_error_mgr errors = {};
+  info.err = jpeg_std_error(&errors);  // Ends the program on an error.
+  jpeg_create_compress(&info);
+  unsigned char* bytes = nullptr;
+  unsigned long size = 0;
+  jpeg_mem_dest(&info, &bytes, &size);
+  info.image_height = static_cast<JDIMENSION>(height);
+  info.image_width = static_cast<JDIMENSION>(width);
+  info.input_components = channels;
+  info.in_color_space = channels == 1 ? JCS_GRAYSCALE : channels == 4 ? JCS_CMYK : JCS_RGB;
+  jpeg_set_defaults(&info);
+  jpeg_set_quality(&info, quality, TRUE);
+  if (kind == JpegKind::kProgressive) jpeg_simple_progression(&info);
+  jpeg_start_compress(&info, TRUE);
+  while (info.next_scanline < info.image_height) {
+    const uint8_t* row = &pixels[static_cast<size_t>(info.next_scanline) * static_cast<size_t>(width * channels)];
+    JSAMPROW rows[] = {const_cast<JSAMPROW>(row)};
+    jpeg_write_scanlines(&info, rows, 1);
+  }
+  jpeg_finish_compress(&info);
+  jpeg_destroy_compress(&info);
+  std::string result(reinterpret_cast<const char*>(bytes), size);
+  std::free(bytes);
+  return result;
+}
+
+std::string EncodeWebP(int height, int width, bool lossless) {
+  const std::vector<uint8_t> pixels = SmoothPixels(height, width, 3);
+  uint8_t* bytes = nullptr;
+  const size_t size = lossless ? WebPEncodeLosslessRGB(pixels.data(), width, height, width * 3, &bytes)
+                               : WebPEncodeRGB(pixels.data(), width, height, width * 3, 80, &bytes);
+  std::string result(reinterpret_cast<const char*>(bytes), size);
+  WebPFree(bytes);
+  return result;
+}
+
+}  // namespace retort::ops

@@ -1,0 +1,39 @@
+// For libFuzzer, and for fuzz_decoders_test.cc, which brings its own inputs.
+//
+//   clang++ -std=c++17 -fsanitize=fuzzer,address ... ops/codecs/*.cc -ljpeg -lpng -lwebp
+#include <cstddef>
+#include <cstdint>
+
+#include "retort/ops/codecs/decode_image.h"
+#include "retort/ops/codecs/decode_jpeg.h"
+#include "retort/ops/codecs/decode_png.h"
+#include "retort/ops/codecs/decode_webp.h"
+
+namespace {
+
+// Decodes with small limits, and looks at each pixel.
+template <typename Decoder>
+void Try(Decoder decode, const uint8_t* data, size_t size, int least) {
+  retort::ops::DecodeOptions options;
+  options.max_pixels = 1 << 16;
+  options.min_height = options.min_width = least;
+  const absl::StatusOr<retort::ops::Image> image = decode({data, size}, options);
+  if (!image.ok()) return;
+  uint8_t sum = 0;
+  for (const uint8_t pixel : image->pixels) sum = static_cast<uint8_t>(sum + pixel);
+  volatile uint8_t kept = sum;
+  static_cast<void>(kept);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  // Each decoder is tried by itself too: it must not rely on the first bytes that DecodeImage looks at.
+  Try(retort::ops::DecodeImage, data, size, size % 2 == 0 ? 0 : static_cast<int>(size % 40));
+  Try(retort::ops::DecodeJpeg, data, size, 0);
+  Try(retort::ops::DecodePng, data, size, 0);
+  Try(retort::ops::DecodeWebP, data, size, 0);
+  return 0;
+}

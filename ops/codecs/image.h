@@ -1,0 +1,25 @@
+// What decoders make.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace retort::ops {
+
+struct Image {
+  int height = 0, width = 0;
+  // Of the file's image, of which a JPEG may have been decoded smaller.
+  int file_height = 0, file_width = 0;
+  std::vector<uint8_t> pixels;  // [H,W,3], dense, R G B
+};
+
+struct DecodeOptions {
+  // What a file says of itself costs memory only up to here. At least 1.
+  int64_t max_pixels = 100'000'000;
+  // Both positive: a JPEG may be decoded at M/8 of its size, with the least M in 1..8 that leaves it at least so high
+  // and so wide; the DCT of a block then has M x M outputs, so less work is done. A JPEG that is smaller is decoded as
+  // it is, and so are other formats.
+  int min_height = 0, min_width = 0;
+};
+
+}  // namespace retort::ops
