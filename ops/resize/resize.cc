@@ -230,7 +230,7 @@ void Tabulate(const std::vector<ResampleWeights>& views, int size, int source, B
   const int batch = static_cast<int>(views.size());
   first = Buffer<int32_t, 2>(size, batch);
   weight = Buffer<int32_t, 3>(taps, size, batch);
-  weight.fill(0);
+  std::fill_n(weight.data(), weight.number_of_elements(), 0);  // fill() wants one element at least.
   for (int b = 0; b < batch; ++b) {
     const ResampleWeights& view = views[static_cast<size_t>(b)];
     for (int o = 0; o < size; ++o) {
