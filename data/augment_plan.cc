@@ -61,10 +61,18 @@ absl::StatusOr<AugmentPlan> AugmentPlan::Create(const google::protobuf::Repeated
               absl::StrFormat("augment step[%d]: cutout.size is %d; it must be at least 1", i, plan.cutout_));
         }
         break;
+      case AugmentStep::kRandomErasing:
+      case AugmentStep::kRandomResizedCrop:
+      case AugmentStep::kResize:
+      case AugmentStep::kCenterCrop:
+        return absl::InvalidArgumentError(absl::StrFormat(
+            "augment step[%d] is for photographs of any size; here images lie in memory at the size of their views. "
+            "Permitted are crop, flip and cutout",
+            i));
       case AugmentStep::STEP_NOT_SET:
         return absl::InvalidArgumentError(absl::StrFormat("augment step[%d] is empty; give crop, flip or cutout", i));
     }
-    // The kinds are numbered in the order they must come in.
+    // These kinds are numbered in the order they must come in.
     if (step.step_case() <= previous) {
       return absl::InvalidArgumentError(
           absl::StrFormat("augment step[%d] is a second one of its kind or comes too late; permitted are at most one "

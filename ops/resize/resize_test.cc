@@ -18,9 +18,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "retort/ops/batch_assembly/float16_oracle.h"
 #include "retort/ops/check_arguments.h"
+
 #include "retort/ops/device.h"
-#include "retort/ops/float16_oracle.h"
 #include "retort/ops/resize/crop_resize_params.h"
 #include "retort/ops/resize/resample_weights.h"
 #include "retort/testing/device_buffers.h"

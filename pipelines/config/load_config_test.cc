@@ -319,11 +319,14 @@ const std::vector<BadConfig>& BadConfigs() {
        .faults = {"$:13:73: stage \"views\": step[1]: \"flip\" occurs twice; permitted: once"}},
       {.name = "StepsOutOfOrder",
        .edits = {{"step { crop {} } step { flip {} }", "step { flip {} } step { crop {} }"}},
-       .faults = {"$:13:73: stage \"views\": step[1]: \"crop\" comes too late; the order is crop, flip, cutout"}},
+       .faults =
+           {"$:13:73: stage \"views\": step[1]: \"crop\" comes too late; the order is random_resized_crop, resize, "
+            "center_crop, crop, flip, cutout, random_erasing"}},
       {.name = "TrainStepsOutOfOrder",
        .edits = {{"validation {}", "validation {} augment { flip {} } augment { crop {} }"}},
-       .faults =
-           {"$:35:69: stage \"live\": train.augment[1]: \"crop\" comes too late; the order is crop, flip, cutout"}},
+       .faults = {"$:35:69: stage \"live\": train.augment[1]: \"crop\" comes too late; the order is "
+                  "random_resized_crop, resize, "
+                  "center_crop, crop, flip, cutout, random_erasing"}},
       {.name = "MeanAndStdDiffer",
        .edits = {{"std: [0.2, 0.2, 0.2]", "std: 0.2"}},
        .faults = {"$:35:49: stage \"live\": train.normalize: mean has 3 numbers, std 1; both need one a channel"}},

@@ -251,7 +251,7 @@ class Validator {
     }
   }
 
-  // Each kind at most once, in the order of their numbers in AugmentStep.
+  // Each kind at most once, in the order of AugmentStep's lines.
   void CheckSteps(const google::protobuf::RepeatedPtrField<config::AugmentStep>& steps, const Cursor& cursor,
                   absl::string_view field) {
     const OneofDescriptor* oneof = config::AugmentStep::descriptor()->FindOneofByName("step");
@@ -262,13 +262,13 @@ class Validator {
       if (kind == nullptr) continue;
       if (!seen.insert(kind->number()).second) {
         cursor.Field(field, i).Complain(absl::StrCat("\"", kind->name(), "\" occurs twice; permitted: once"));
-      } else if (kind->number() < last) {
+      } else if (kind->index_in_oneof() < last) {
         std::vector<std::string> order;
         for (int j = 0; j < oneof->field_count(); ++j) order.push_back(oneof->field(j)->name());
         cursor.Field(field, i).Complain(
             absl::StrCat("\"", kind->name(), "\" comes too late; the order is ", absl::StrJoin(order, ", ")));
       } else {
-        last = kind->number();
+        last = kind->index_in_oneof();
       }
     }
   }
