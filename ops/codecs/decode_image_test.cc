@@ -78,13 +78,13 @@ struct Scaling {
   int min_height, min_width, height, width;
 };
 
-// Of 375 x 500: M / 8 of either side, rounded up.
+// Of 375 x 500: eighths, rounded up.
 TEST(DecodeImageTest, DecodesAJpegNoLargerThanNeeded) {
   const std::string bytes = EncodeJpeg(375, 500);
-  for (const Scaling& s :
-       {Scaling{1, 1, 47, 63}, Scaling{47, 63, 47, 63}, Scaling{48, 63, 94, 125}, Scaling{224, 224, 235, 313},
-        Scaling{100, 313, 235, 313}, Scaling{100, 314, 282, 375}, Scaling{375, 500, 375, 500},
-        Scaling{376, 1, 375, 500}, Scaling{0, 0, 375, 500}, Scaling{9, 0, 375, 500}, Scaling{-5, 7, 375, 500}}) {
+  for (const Scaling& s : {Scaling{1, 1, 47, 63}, Scaling{47, 63, 47, 63}, Scaling{48, 63, 94, 125},
+                           Scaling{94, 126, 188, 250}, Scaling{100, 100, 188, 250}, Scaling{188, 251, 375, 500},
+                           Scaling{224, 224, 375, 500}, Scaling{375, 500, 375, 500}, Scaling{376, 1, 375, 500},
+                           Scaling{0, 0, 375, 500}, Scaling{9, 0, 375, 500}, Scaling{-5, 7, 375, 500}}) {
     DecodeOptions options;
     options.min_height = s.min_height;
     options.min_width = s.min_width;

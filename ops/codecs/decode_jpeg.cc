@@ -90,7 +90,7 @@ bool Start(Decoder& decoder, const DecodeOptions& options) {
   info.scale_denom = 8;
   info.scale_num = 8;
   if (options.min_height > 0 && options.min_width > 0) {
-    for (info.scale_num = 1; info.scale_num < 8; ++info.scale_num) {
+    for (info.scale_num = 1; info.scale_num < 8; info.scale_num *= 2) {
       jpeg_calc_output_dimensions(&info);
       if (info.output_height >= static_cast<JDIMENSION>(options.min_height) &&
           info.output_width >= static_cast<JDIMENSION>(options.min_width)) {

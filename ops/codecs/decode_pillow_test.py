@@ -82,7 +82,7 @@ def main():
             wrong += 1
             print("differs: %s: %s" % (what, pixels if size is None else size))
 
-    # What Pillow's draft mode asks of the library, M/8 with M = 1, 2, 4, is what we ask for the same least size.
+    # Pillow's draft mode asks the library for the same reduced sizes.
     for _ in range(50):
         full = (draw.randint(60, 300), draw.randint(60, 300))
         picture(draw, "RGB", full).save(path, "JPEG", quality=draw.randint(50, 100))

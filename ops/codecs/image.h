@@ -16,9 +16,9 @@ struct Image {
 struct DecodeOptions {
   // What a file says of itself costs memory only up to here. At least 1.
   int64_t max_pixels = 100'000'000;
-  // Both positive: a JPEG may be decoded at M/8 of its size, with the least M in 1..8 that leaves it at least so high
-  // and so wide; the DCT of a block then has M x M outputs, so less work is done. A JPEG that is smaller is decoded as
-  // it is, and so are other formats.
+  // Both positive: a JPEG is decoded at the least of 1/8, 1/4, 1/2 and all of its size that leaves it at least so high
+  // and so wide; the inverse DCT of a block then gives fewer pixels. (The sizes between are slower than the whole: the
+  // library has no vector code for them.) A JPEG that is smaller is decoded as it is, and so are other formats.
   int min_height = 0, min_width = 0;
 };
 

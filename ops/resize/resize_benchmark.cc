@@ -1,5 +1,6 @@
 // What training on photographs does to an image once it is decoded: 256 of 500x375, RandomResizedCrop to 224 (area
-// 0.08..1, aspect 3/4..4/3, antialiased bilinear), mirrored at random, normalised to planar f32, in batches of 32.
+// 0.08..1, aspect 3/4..4/3, antialiased bilinear), mirrored at random, normalised to planar f32, in batches of 32; and
+// the same from JPEGs of quality 90.
 //
 //   bazel run //ops/resize:resize_benchmark
 #include <malloc.h>
@@ -9,6 +10,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "HalideBuffer.h"
@@ -17,6 +19,9 @@
 #include "benchmark/benchmark.h"
 
 #include "retort/ops/check_arguments.h"
+#include "retort/ops/codecs/decode_image.h"
+#include "retort/ops/codecs/encoded_fixtures.h"
+#include "retort/ops/codecs/image.h"
 #include "retort/ops/resize/crop_resize_params.h"
 #include "retort/ops/resize/resample_weights.h"
 #include "retort/ops/resize/resize.h"
@@ -44,47 +49,78 @@ CropResizeParams RandomResizedCrop(std::mt19937& random) {
   return params;
 }
 
-void BM_CropResize(benchmark::State& state, Filter filter, halide_type_t type, bool channels_last, int threads) {
-  // Memory that is freed stays with the process, as in the programs that train.
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
-  halide_set_num_threads(threads);
-  std::mt19937 random(3);
-  std::vector<uint8_t> pixels(size_t{kImages} * kHeight * kWidth * kChannels);
-  for (size_t i = 0; i < pixels.size(); ++i) {
-    const size_t x = i / kChannels % kWidth, y = i / kChannels / kWidth;
-    pixels[i] = static_cast<uint8_t>((x * (i % kChannels + 1) / 2 + y + (x * y >> 9)) + (random() & 7));
+// What all benchmarks share.
+struct Workload {
+  Workload(halide_type_t type, bool channels_last, int threads)
+      : memory(size_t{kBatch} * kChannels * kSide * kSide * 4) {
+    // Memory that is freed stays with the process, as in the programs that train.
+    mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    halide_set_num_threads(threads);
+    std::mt19937 random(3);
+    for (int i = 0; i < kImages; ++i) params.push_back(RandomResizedCrop(random));
+    const int plane = channels_last ? 1 : kSide * kSide, pixel = channels_last ? kChannels : 1;
+    const halide_dimension_t dimensions[] = {
+        {0, kSide, pixel}, {0, kSide, kSide * pixel}, {0, kChannels, plane}, {0, kBatch, kChannels * kSide * kSide}};
+    output = Buffer<void, 4>(type, memory.data(), 4, dimensions);
+    scale.fill(0.0171f);
+    offset.fill(-2.1f);
+    erased.fill(0);
   }
-  std::vector<Buffer<uint8_t, 3>> images;
+
+  void Run(const std::vector<halide_buffer_t*>& images, size_t first, Filter filter) {
+    const absl::Status status =
+        CropResize({&images[first], kBatch}, {&params[first], kBatch}, filter, scale, offset, erased, output);
+    if (status.ok()) return;
+    std::cerr << status << std::endl;
+    std::exit(1);
+  }
+
   std::vector<CropResizeParams> params;
+  std::vector<uint8_t> memory;
+  Buffer<void, 4> output;
+  Buffer<float, 1> scale{kChannels}, offset{kChannels}, erased{kChannels};
+};
+
+void CountImages(benchmark::State& state) {
+  state.counters["images/s"] =
+      benchmark::Counter(static_cast<double>(state.iterations()) * kBatch, benchmark::Counter::kIsRate);
+}
+
+void BM_CropResize(benchmark::State& state, Filter filter, halide_type_t type, bool channels_last, int threads) {
+  Workload workload(type, channels_last, threads);
+  const std::vector<uint8_t> pixels = SmoothPixels(kHeight * kImages, kWidth, kChannels);
+  std::vector<Buffer<uint8_t, 3>> images;
   for (size_t i = 0; i < kImages; ++i) {
-    images.emplace_back(&pixels[i * kHeight * kWidth * kChannels], kChannels, kWidth, kHeight);
-    params.push_back(RandomResizedCrop(random));
+    images.emplace_back(const_cast<uint8_t*>(&pixels[i * kHeight * kWidth * kChannels]), kChannels, kWidth, kHeight);
   }
   std::vector<halide_buffer_t*> pointers;
   for (Buffer<uint8_t, 3>& image : images) pointers.push_back(image);
-
-  std::vector<uint8_t> memory(size_t{kBatch} * kChannels * kSide * kSide * 4);
-  const int plane = channels_last ? 1 : kSide * kSide, pixel = channels_last ? kChannels : 1;
-  const halide_dimension_t dimensions[] = {
-      {0, kSide, pixel}, {0, kSide, kSide * pixel}, {0, kChannels, plane}, {0, kBatch, kChannels * kSide * kSide}};
-  Buffer<void, 4> output(type, memory.data(), 4, dimensions);
-  Buffer<float, 1> scale(kChannels), offset(kChannels), erased(kChannels);
-  scale.fill(0.0171f);
-  offset.fill(-2.1f);
-  erased.fill(0);
   size_t next = 0;
   for (auto _ : state) {
-    const absl::Status status =
-        CropResize({&pointers[next], kBatch}, {&params[next], kBatch}, filter, scale, offset, erased, output);
-    if (!status.ok()) {
-      std::cerr << status << std::endl;
-      std::exit(1);
-    }
+    workload.Run(pointers, next, filter);
     next = (next + kBatch) % kImages;
   }
-  state.counters["images/s"] =
-      benchmark::Counter(static_cast<double>(state.iterations()) * kBatch, benchmark::Counter::kIsRate);
+  CountImages(state);
+}
+
+void BM_DecodeAndCropResize(benchmark::State& state) {
+  Workload workload(halide_type_of<float>(), false, 1);
+  const std::string jpeg = EncodeJpeg(kHeight, kWidth);
+  size_t next = 0;
+  for (auto _ : state) {
+    std::vector<Image> decoded(kBatch);
+    std::vector<Buffer<uint8_t, 3>> images(kBatch);
+    std::vector<halide_buffer_t*> pointers(kImages);
+    for (size_t i = 0; i < kBatch; ++i) {
+      decoded[i] = DecodeImage({reinterpret_cast<const uint8_t*>(jpeg.data()), jpeg.size()}).value();
+      images[i] = Buffer<uint8_t, 3>(decoded[i].pixels.data(), kChannels, kWidth, kHeight);
+      pointers[next + i] = images[i];
+    }
+    workload.Run(pointers, next, Filter::kBilinear);
+    next = (next + kBatch) % kImages;
+  }
+  CountImages(state);
 }
 
 const halide_type_t kFloat = halide_type_of<float>();
@@ -95,6 +131,7 @@ BENCHMARK_CAPTURE(BM_CropResize, bilinear_channels_last_1_thread, Filter::kBilin
 BENCHMARK_CAPTURE(BM_CropResize, bilinear_channels_last_bf16_1_thread, Filter::kBilinear, BFloat16(), true, 1)
     ->UseRealTime();
 BENCHMARK_CAPTURE(BM_CropResize, bicubic_planar_1_thread, Filter::kBicubic, kFloat, false, 1)->UseRealTime();
+BENCHMARK(BM_DecodeAndCropResize)->UseRealTime();
 
 }  // namespace
 }  // namespace retort::ops
