@@ -93,8 +93,10 @@ class Resize : public Halide::Generator<Resize> {
       (*output)(x, y, c, b) = cast<uint8_t>(pixel(y_sum(x, y, c, b)));
       return;
     }
-    const Expr from_top = y - (*erase)(0, b), from_left = x - (*erase)(1, b);
-    const Expr is_erased = from_top >= 0 && from_top < (*erase)(2, b) && from_left >= 0 && from_left < (*erase)(3, b);
+    // In rows above and below the rectangle it is 0 wide. Unsigned, so that one comparison is two.
+    const Expr from_top = y - (*erase)(0, b);
+    const Expr erased_width = select(from_top >= 0 && from_top < (*erase)(2, b), max((*erase)(3, b), 0), 0);
+    const Expr is_erased = cast<uint32_t>(x - (*erase)(1, b)) < cast<uint32_t>(erased_width);
     // Strict, so that no instruction set fuses product and sum: all give the same bits.
     const Expr normalized = Halide::strict_float(cast<float>(pixel(y_sum(x, y, c, b))) * (*scale)(c) + (*offset)(c));
     (*output)(x, y, c, b) = stored(select(is_erased, (*erased)(c), normalized));
