@@ -93,10 +93,10 @@ class Resize : public Halide::Generator<Resize> {
       (*output)(x, y, c, b) = cast<uint8_t>(pixel(y_sum(x, y, c, b)));
       return;
     }
-    // In rows above and below the rectangle it is 0 wide. Unsigned, so that one comparison is two.
-    const Expr from_top = y - (*erase)(0, b);
-    const Expr erased_width = select(from_top >= 0 && from_top < (*erase)(2, b), max((*erase)(3, b), 0), 0);
-    const Expr is_erased = cast<uint32_t>(x - (*erase)(1, b)) < cast<uint32_t>(erased_width);
+    // In rows above and below the rectangle it is 0 wide.
+    const Expr from_top = y - (*erase)(0, b), left = (*erase)(1, b);
+    const Expr right = left + select(from_top >= 0 && from_top < (*erase)(2, b), (*erase)(3, b), 0);
+    const Expr is_erased = x >= left && x < right;
     // Strict, so that no instruction set fuses product and sum: all give the same bits.
     const Expr normalized = Halide::strict_float(cast<float>(pixel(y_sum(x, y, c, b))) * (*scale)(c) + (*offset)(c));
     (*output)(x, y, c, b) = stored(select(is_erased, (*erased)(c), normalized));
@@ -238,7 +238,9 @@ class Resize : public Halide::Generator<Resize> {
       case Element::kFloat32:
         return value;
       case Element::kFloat16: {
-        if (!get_target().has_feature(Halide::Target::OpenCL)) {
+        const Halide::Target target = get_target();
+        if (target.has_feature(Halide::Target::CUDA) ||
+            (target.has_feature(Halide::Target::F16C) && !target.has_feature(Halide::Target::OpenCL))) {
           return Halide::reinterpret<uint16_t>(cast(Halide::Float(16), value));
         }
         const Expr sign = (bits >> 16) & 0x8000, magnitude = bits & 0x7fffffff;
