@@ -9,11 +9,14 @@ table shows medians, and the least and greatest ratio. Peers run in a virtual en
 """
 
 import argparse
+import atexit
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 SPIN = {"GOMP_SPINCOUNT": "5000"}
@@ -25,6 +28,9 @@ ROWS = [
     ("C1a", "crop 4, flip, cutout 8, normalise; torchvision's Compose in a DataLoader; 1 thread", "C1", "torchvision", "images/s"),
     ("C1b", "crop 4, flip, normalise; batched tensor operations; 1 thread", "C1_crop_flip", "batched", "images/s"),
     ("C1-2", "C1a with 2 threads; DataLoader with 2 workers", "C1b", "torchvision_2_workers", "images/s"),
+    ("C2", "RandomResizedCrop 224 of 500x375, flip, normalise; torchvision on PIL images; 1 thread", "C2", "photo_pil", "images/s"),
+    ("C2v2", "the same; torchvision v2 on u8 tensors; 1 thread", "C2", "photo_v2", "images/s"),
+    ("C3", "the same from JPEGs of quality 90; decode_jpeg and v2; 1 thread", "C3", "jpeg_v2", "images/s"),
     ("C4", "C1a; torch::data in the same C++ program; 1 thread", "C1", "@C4_torch_data", "images/s"),
 ]
 
@@ -41,7 +47,7 @@ class Side:
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:
-            sys.exit(f"{self.process.args[-1]} ended at case {case}; its message is above")
+            sys.exit(f"{self.process.args} ended at case {case}; its message is above")
         return float(line)
 
 
@@ -83,9 +89,12 @@ def main():
         options.json = os.path.join(os.environ["BUILD_WORKING_DIRECTORY"], options.json)
     python = bench_python()
     peer_script = os.path.join(HERE, "ops_peer.py")
-    ours = Side([os.path.join(os.path.dirname(os.path.abspath(__file__)), "ops_benchmark")], TUNED)
-    peer = Side([python, peer_script], SPIN)
-    tuned = Side([python, peer_script], TUNED)
+    photos = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, photos)
+    subprocess.run([python, peer_script, "--make_photos", photos], check=True)
+    ours = Side([os.path.join(os.path.dirname(os.path.abspath(__file__)), "ops_benchmark"), photos], TUNED)
+    peer = Side([python, peer_script, photos], SPIN)
+    tuned = Side([python, peer_script, photos], TUNED)
 
     gflops = peer.rate("sgemm")
     if gflops < 50:

@@ -1,31 +1,45 @@
-// Our side of tools/bench/ops.py, which says what each case is.
+// Our side of tools/bench/ops.py, which says what each case is. The argument is the folder of photographs.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <numeric>
 #include <random>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "ATen/Parallel.h"
+#include "HalideBuffer.h"
+#include "HalideRuntime.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "google/protobuf/text_format.h"
 
 #include "retort/data/augment.pb.h"
 #include "retort/data/augment_plan.h"
 #include "retort/data/batcher.h"
+#include "retort/data/crop_plan.h"
 #include "retort/data/dataset.h"
 #include "retort/nn/runtime.h"
+#include "retort/ops/codecs/decode_image.h"
+#include "retort/ops/codecs/image.h"
+#include "retort/ops/resize/crop_resize_params.h"
+#include "retort/ops/resize/resample_weights.h"
+#include "retort/ops/resize/resize.h"
 #include "retort/tools/bench/torch_data_peer.h"
 #include "retort/tools/bench/turn.h"
 
 namespace retort::bench {
 namespace {
+
+using ::Halide::Runtime::Buffer;
 
 constexpr int64_t kImages = 50000, kBatch = 128;
 
@@ -80,12 +94,82 @@ std::function<Case::Round()> Pass(int threads, const std::vector<const char*>& s
   };
 }
 
+constexpr int kPhotos = 256, kHeight = 375, kWidth = 500, kSide = 224, kPhotoBatch = 32;
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream bytes;
+  bytes << file.rdbuf();
+  if (!file) {
+    std::fprintf(stderr, "cannot read %s; start tools/bench/ops.py, which makes it\n", path.c_str());
+    std::exit(66);
+  }
+  return bytes.str();
+}
+
+absl::Span<const uint8_t> Bytes(const std::string& text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
+
+// A pass over the photographs in batches of 32: `photo` gives the pixels of one, [H,W,3], to be cropped, resized,
+// mirrored and normalised to planes.
+std::function<Case::Round()> PhotoPass(std::function<Buffer<uint8_t, 3>(int)> photo) {
+  google::protobuf::RepeatedPtrField<config::AugmentStep> steps;
+  steps.Add()->mutable_random_resized_crop();
+  steps.Add()->mutable_flip();
+  auto plan = std::make_shared<data::CropPlan>(Must(data::CropPlan::Create(steps, 7)));
+  auto epoch = std::make_shared<int64_t>(0);
+  return [=] {
+    halide_set_num_threads(1);
+    return Timed(kPhotos, [&] {
+      Buffer<float, 1> scale(3), offset(3), erased(3);
+      scale.fill(0.0171f);
+      offset.fill(-2.1f);
+      erased.fill(0);
+      for (int first = 0; first < kPhotos; first += kPhotoBatch) {
+        std::vector<Buffer<uint8_t, 3>> buffers;
+        std::vector<ops::CropResizeParams> params;
+        for (int i = first; i < first + kPhotoBatch; ++i) {
+          buffers.push_back(photo(i));
+          params.push_back(plan->Draw(i, *epoch, buffers.back().dim(2).extent(), buffers.back().dim(1).extent()));
+        }
+        std::vector<halide_buffer_t*> pointers;
+        for (Buffer<uint8_t, 3>& buffer : buffers) pointers.push_back(buffer);
+        Buffer<float, 4> batch(kSide, kSide, 3, kPhotoBatch);
+        const absl::Status status =
+            ops::CropResize(pointers, params, ops::Filter::kBilinear, scale, offset, erased, batch);
+        if (!status.ok()) Must(absl::StatusOr<int>(status));
+      }
+      ++*epoch;
+    });
+  };
+}
+
 const char* const kCrop = "crop { pad: 4 }";
 const char* const kFlip = "flip {}";
 const char* const kCutout = "cutout { size: 8 }";
 
-std::vector<Case> Cases() {
+std::vector<Case> Cases(const std::string& folder) {
   return {
+      {"C2",
+       [folder] {
+         const auto pixels = std::make_shared<std::string>(ReadFile(folder + "/photos.u8"));
+         return PhotoPass([pixels](int i) {
+           auto* photo = reinterpret_cast<uint8_t*>(&(*pixels)[size_t{kHeight} * kWidth * 3 * static_cast<size_t>(i)]);
+           return Buffer<uint8_t, 3>(photo, 3, kWidth, kHeight);
+         });
+       }},
+      {"C3",
+       [folder] {
+         auto files = std::make_shared<std::vector<std::string>>();
+         for (int i = 0; i < kPhotos; ++i) files->push_back(ReadFile(absl::StrCat(folder, "/", i, ".jpg")));
+         auto decoded = std::make_shared<std::vector<ops::Image>>(kPhotoBatch);
+         return PhotoPass([files, decoded](int i) {
+           ops::Image& image = (*decoded)[static_cast<size_t>(i % kPhotoBatch)];
+           image = Must(ops::DecodeImage(Bytes((*files)[static_cast<size_t>(i)])));
+           return Buffer<uint8_t, 3>(image.pixels.data(), 3, image.width, image.height);
+         });
+       }},
       {"C1",
        [] {
          return Pass(1, {kCrop, kFlip, kCutout});
@@ -112,7 +196,7 @@ std::vector<Case> Cases() {
 }  // namespace
 }  // namespace retort::bench
 
-int main() {
+int main(int argc, char** argv) {
   retort::nn::ConfigureRuntime(2);
-  return retort::bench::TakeTurns(retort::bench::Cases());
+  return retort::bench::TakeTurns(retort::bench::Cases(argc > 1 ? argv[1] : "."));
 }

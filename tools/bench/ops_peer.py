@@ -1,13 +1,17 @@
 """The other side of tools/bench/ops.py: the same work with the public interfaces of PyTorch and torchvision, as their users
-write it. Reads names of cases, a line each, and answers each with units of work a second; see tools/bench/turn.h."""
+write it. Reads names of cases, a line each, and answers each with units of work a second; see tools/bench/turn.h. Its
+argument is the folder that --make_photos has filled."""
 
+import os
 import sys
 import time
 
 import numpy as np
 import torch
 import torchvision.transforms as T
+import torchvision.transforms.v2 as V2
 from PIL import Image
+from torchvision.io import decode_jpeg
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)
 IMAGES, BATCH = 50000, 128
@@ -92,6 +96,58 @@ def batched_loader():
     return run
 
 
+PHOTOS = 256
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def make_photos(folder):
+    """photos.u8, [256,375,500,3] without a header, and 0.jpg .. 255.jpg of quality 90: large patches of colour, with grain."""
+    random = np.random.default_rng(2)
+    with open(os.path.join(folder, "photos.u8"), "wb") as file:
+        for i in range(PHOTOS):
+            patches = Image.fromarray(random.integers(0, 256, (12, 16, 3), dtype=np.uint8)).resize((500, 375), Image.BICUBIC)
+            pixels = np.clip(np.asarray(patches) + random.normal(0, 6, (375, 500, 3)), 0, 255).astype(np.uint8)
+            file.write(pixels.tobytes())
+            Image.fromarray(pixels).save(os.path.join(folder, f"{i}.jpg"), quality=90)
+
+
+def photos(folder):
+    return np.fromfile(os.path.join(folder, "photos.u8"), dtype=np.uint8).reshape(PHOTOS, 375, 500, 3)
+
+
+def photo_pass(images, transform):
+    """One sample after the other, stacked in batches of 32."""
+    torch.set_num_threads(1)
+
+    def run():
+        def work():
+            for i in range(0, PHOTOS, 32):
+                torch.stack([transform(image) for image in images[i:i + 32]])
+        return timed(PHOTOS, work)
+    return run
+
+
+def v2_pipeline():
+    return V2.Compose([V2.RandomResizedCrop(224, antialias=True), V2.RandomHorizontalFlip(),
+                       V2.ToDtype(torch.float32, scale=True), V2.Normalize(*IMAGENET)])
+
+
+def photo_pil(folder):
+    transform = T.Compose([T.RandomResizedCrop(224), T.RandomHorizontalFlip(), T.ToTensor(), T.Normalize(*IMAGENET)])
+    return photo_pass([Image.fromarray(image) for image in photos(folder)], transform)
+
+
+def photo_v2(folder):
+    return photo_pass([torch.from_numpy(image).permute(2, 0, 1).contiguous() for image in photos(folder)], v2_pipeline())
+
+
+def jpeg_v2(folder):
+    files = [torch.frombuffer(bytearray(open(os.path.join(folder, f"{i}.jpg"), "rb").read()), dtype=torch.uint8)
+             for i in range(PHOTOS)]
+    pipeline = v2_pipeline()
+    return photo_pass(files, lambda file: pipeline(decode_jpeg(file)))
+
+
 def crop_flip(*more):
     return [T.RandomCrop(32, padding=4), T.RandomHorizontalFlip(), *more, T.ToTensor(), T.Normalize(MEAN, STD)]
 
@@ -100,6 +156,9 @@ CASES = {
     "torchvision": lambda: data_loader(crop_flip() + [Cutout(8)], 0, 6000),
     "torchvision_2_workers": lambda: data_loader(crop_flip() + [Cutout(8)], 2, 12000),
     "batched": batched_loader,
+    "photo_pil": lambda: photo_pil(sys.argv[1]),
+    "photo_v2": lambda: photo_v2(sys.argv[1]),
+    "jpeg_v2": lambda: jpeg_v2(sys.argv[1]),
 }
 
 
@@ -117,6 +176,9 @@ CASES["sgemm"] = sgemm
 
 
 def main():
+    if sys.argv[1] == "--make_photos":
+        make_photos(sys.argv[2])
+        return
     rounds = {}
     for line in sys.stdin:
         name = line.strip()
