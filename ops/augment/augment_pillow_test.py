@@ -1,17 +1,24 @@
-"""Compares the augment op with Pillow: random images and parameters, 0 differing pixels.
+#!/usr/bin/env python3
+"""Compares the augment op with Pillow: random images and parameters, not one byte may differ.
 
-    augment_pillow_test.py AUGMENT_CASES [--torchvision]
+    augment_pillow_test.py AUGMENT_CASES PILLOW/PIL/__init__.py
+    augment_pillow_test.py AUGMENT_CASES --torchvision
 
-With --torchvision the reference is torchvision's functions on Pillow images, where it has one, instead of the calls
-below; run by hand with a Python that has torchvision.
+With --torchvision the reference is torchvision's functions on Pillow images instead of the calls to Pillow that they
+make; run so by hand with a Python that has torchvision.
 """
 
 import math
+import os
 import random
 import struct
 import subprocess
 import sys
 
+if sys.argv[2] != "--torchvision":
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[2]))))
+
+# Only now is it known where Pillow is.
 from PIL import Image, ImageEnhance, ImageOps
 
 CASES = 600
@@ -129,7 +136,7 @@ def pixels(generator, count):
 
 
 def main():
-    reference = torchvision_functions() if "--torchvision" in sys.argv else PILLOW
+    reference = torchvision_functions() if sys.argv[2] == "--torchvision" else PILLOW
     generator = random.Random(20)
     cases = []
     for name in PILLOW:
