@@ -76,8 +76,10 @@ absl::StatusOr<AugmentPlan> AugmentPlan::Create(const google::protobuf::Repeated
         }
         break;
       case AugmentStep::STEP_NOT_SET:
-        return absl::InvalidArgumentError(absl::StrFormat("augment step[%d] is empty; give crop, flip, auto_augment, "
-                                                         "rand_augment, trivial_augment, aug_mix, color_jitter or cutout", i));
+        return absl::InvalidArgumentError(
+            absl::StrFormat("augment step[%d] is empty; give crop, flip, auto_augment, "
+                            "rand_augment, trivial_augment, aug_mix, color_jitter or cutout",
+                            i));
     }
     // The kinds are numbered in the order they must come in.
     if (step.step_case() <= previous) {

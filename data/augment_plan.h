@@ -8,7 +8,7 @@
 #include "google/protobuf/repeated_ptr_field.h"
 
 #include "retort/data/augment.pb.h"
-#include "retort/data/augment_policy.h"
+#include "retort/data/policies/augment_policy.h"
 #include "retort/ops/batch_assembly/batch_assembly_params.h"
 
 namespace retort::data {

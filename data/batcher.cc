@@ -110,10 +110,9 @@ absl::StatusOr<Batch> Batcher::Assemble(absl::Span<const int64_t> index, absl::S
                      : at::empty({v, b, c, h, w}, at::kFloat);
   const at::Tensor all_index = batch.index.repeat({v}), all_images = batch.images.view({v * b, c, h, w});
   if (plan_.policies().empty()) {
-    RETORT_RETURN_IF_ERROR(
-        ops::torch::BatchAssembly(Wrap(dataset_->images, {dataset_->size, h, w, c}), all_index, params,
-                                  Wrap(absl::MakeConstSpan(scale_), {c}), Wrap(absl::MakeConstSpan(offset_), {c}),
-                                  plan_.border(), all_images));
+    RETORT_RETURN_IF_ERROR(ops::torch::BatchAssembly(
+        Wrap(dataset_->images, {dataset_->size, h, w, c}), all_index, params, Wrap(absl::MakeConstSpan(scale_), {c}),
+        Wrap(absl::MakeConstSpan(offset_), {c}), plan_.border(), all_images));
     return batch;
   }
   std::vector<ImageView> all_views;
@@ -123,10 +122,10 @@ absl::StatusOr<Batch> Batcher::Assemble(absl::Span<const int64_t> index, absl::S
   const int64_t chunk = std::max(kLeastChunk, kChunkBytes / std::max<int64_t>(h * w * c, 1));
   for (int64_t first = 0; first < v * b; first += chunk) {
     const int64_t size = std::min(chunk, v * b - first);
-    RETORT_RETURN_IF_ERROR(AssembleAugmented(
-        all_index.narrow(0, first, size),
-        absl::MakeConstSpan(all_views).subspan(static_cast<size_t>(first), static_cast<size_t>(size)),
-        params.narrow(0, first, size), all_images.narrow(0, first, size)));
+    RETORT_RETURN_IF_ERROR(
+        AssembleAugmented(all_index.narrow(0, first, size),
+                          absl::MakeConstSpan(all_views).subspan(static_cast<size_t>(first), static_cast<size_t>(size)),
+                          params.narrow(0, first, size), all_images.narrow(0, first, size)));
   }
   return batch;
 }
@@ -144,11 +143,10 @@ absl::Status Batcher::AssembleAugmented(const at::Tensor& index, absl::Span<cons
     erasures[i] = {.erase = erasures[i].erase};
     position.mutable_data_ptr<int64_t>()[i] = i;
   }
-  RETORT_RETURN_IF_ERROR(ops::torch::CropBatch(Wrap(dataset_->images, {dataset_->size, h, w, c}), index, crop,
-                                               plan_.border(), pixels));
+  RETORT_RETURN_IF_ERROR(
+      ops::torch::CropBatch(Wrap(dataset_->images, {dataset_->size, h, w, c}), index, crop, plan_.border(), pixels));
   for (const AugmentPolicy& policy : plan_.policies()) {
-    RETORT_RETURN_IF_ERROR(
-        ApplyPolicy(policy, plan_.seed(), views, h, w, c, pixels.mutable_data_ptr<uint8_t>()));
+    RETORT_RETURN_IF_ERROR(ApplyPolicy(policy, plan_.seed(), views, h, w, c, pixels.mutable_data_ptr<uint8_t>()));
   }
   return ops::torch::BatchAssembly(pixels, position, erase, Wrap(absl::MakeConstSpan(scale_), {c}),
                                    Wrap(absl::MakeConstSpan(offset_), {c}), ops::Border::kZero, images);

@@ -10,9 +10,9 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 
-#include "retort/data/apply_policy.h"
 #include "retort/data/augment_plan.h"
 #include "retort/data/dataset.h"
+#include "retort/data/policies/apply_policy.h"
 
 namespace retort::data {
 

@@ -34,7 +34,8 @@ const Dataset& Images() {
     std::mt19937 random(1);
     auto storage = std::make_shared<std::vector<uint8_t>>();
     for (int64_t i = 0; i < kSize; ++i) {
-      std::uniform_int_distribution<int> value(static_cast<int>(random() % 100), 130 + static_cast<int>(random() % 126));
+      std::uniform_int_distribution<int> value(static_cast<int>(random() % 100),
+                                               130 + static_cast<int>(random() % 126));
       for (int64_t p = 0; p < kSide * kSide * kChannels; ++p) storage->push_back(static_cast<uint8_t>(value(random)));
     }
     auto labels = std::make_shared<std::vector<int64_t>>(kSize);
@@ -63,9 +64,9 @@ void BM_Assemble(benchmark::State& state, const Recipe& recipe, int threads) {
   for (const char* const text : recipe.steps) {
     if (!google::protobuf::TextFormat::ParseFromString(text, steps.Add())) std::exit(1);
   }
-  const Batcher batcher = OrDie(Batcher::Create(&Images(), OrDie(AugmentPlan::Create(steps, 1)),
-                                                {{0.49, 0.48, 0.45}, {0.25, 0.24, 0.26}},
-                                                Batcher::Layout::kChannelsLast));
+  const Batcher batcher =
+      OrDie(Batcher::Create(&Images(), OrDie(AugmentPlan::Create(steps, 1)), {{0.49, 0.48, 0.45}, {0.25, 0.24, 0.26}},
+                            Batcher::Layout::kChannelsLast));
   std::mt19937 random(2);
   std::vector<int64_t> index(kBatch);
   int64_t view = 0;
@@ -86,12 +87,14 @@ void RegisterAll() {
       {"aug_mix", {"crop {}", "flip {}", "aug_mix {}"}},
       {"color_jitter",
        {"crop {}", "flip {}",
-        "color_jitter { brightness { min: 0.6 max: 1.4 } contrast { min: 0.6 max: 1.4 } saturation { min: 0.6 max: 1.4 } "
+        "color_jitter { brightness { min: 0.6 max: 1.4 } contrast { min: 0.6 max: 1.4 } saturation { min: 0.6 max: 1.4 "
+        "} "
         "hue { min: -0.1 max: 0.1 } }"}},
   };
   for (const Recipe& recipe : recipes) {
     for (const int threads : {1, 2}) {
-      benchmark::RegisterBenchmark(absl::StrCat(recipe.name, "/threads:", threads).c_str(), BM_Assemble, recipe, threads)
+      benchmark::RegisterBenchmark(absl::StrCat(recipe.name, "/threads:", threads).c_str(), BM_Assemble, recipe,
+                                   threads)
           ->UseRealTime();
     }
   }

@@ -16,7 +16,7 @@
 #include "gtest/gtest.h"
 
 #include "retort/data/augment.pb.h"
-#include "retort/data/augment_choice.h"
+#include "retort/data/policies/augment_choice.h"
 #include "retort/ops/augment/augment_oracle.h"
 
 namespace retort::data {
@@ -271,7 +271,8 @@ TEST(BatcherPolicyTest, CropsThenAugmentsThenNormalisesThenErases) {
     for (size_t i = 0; i < index.size(); ++i) index[i] = static_cast<int64_t>(i * 7 % kSize);
     const Batch batch = batcher.Assemble(index, {4, 9}).value();
     double greatest_error = 0;
-    for (const auto& [v, b] : std::vector<std::pair<int64_t, size_t>>{{0, 0}, {0, 1}, {0, 5}, {0, 799}, {1, 3}, {1, 620}}) {
+    for (const auto& [v, b] :
+         std::vector<std::pair<int64_t, size_t>>{{0, 0}, {0, 1}, {0, 5}, {0, 799}, {1, 3}, {1, 620}}) {
       const int64_t image = index[b], view = v == 0 ? 4 : 9;
       const ops::BatchAssemblyParams draw = plan.Draw(image, view, kHeight, kWidth);
       // Cropped bytes, by the formula without normalisation.

@@ -141,10 +141,10 @@ struct Work {
 
 AugmentRecord RecordOf(const halide_buffer_t& records, int s, int64_t b) {
   AugmentRecord record;
-  std::memcpy(static_cast<void*>(&record),
-              reinterpret_cast<const int32_t*>(records.host) + b * records.dim[2].stride +
-                  int64_t{s} * records.dim[1].stride,
-              sizeof(record));
+  std::memcpy(
+      static_cast<void*>(&record),
+      reinterpret_cast<const int32_t*>(records.host) + b * records.dim[2].stride + int64_t{s} * records.dim[1].stride,
+      sizeof(record));
   return record;
 }
 
@@ -284,9 +284,8 @@ absl::Status Augment(halide_buffer_t* images, halide_buffer_t* records, halide_b
   if (host) {
     if (check.ok()) CheckRecords(check, *records, shape);
   } else {
-    check.Condition(images->device != output->device, [] {
-      return "output is the memory of images, which is permitted on the host only";
-    });
+    check.Condition(images->device != output->device,
+                    [] { return "output is the memory of images, which is permitted on the host only"; });
     check.Condition(steps > 0, [] { return "records has no step; on a device give at least one"; });
     check.Output("scratch.tables", scratch.tables, {kByte}, 3);
     if (check.ok()) check.Shape("scratch.tables", *scratch.tables, "[B,C,256]", {batch, channels, 256});

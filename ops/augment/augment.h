@@ -24,8 +24,8 @@ struct AugmentScratch {
 //
 // Shapes are written outermost first. Other strides are free. The result does not depend on batch size, threads,
 // instruction set or device: all is exact. On the host images are divided among Halide's threads, identity steps cost
-// nothing, and beside the output each thread holds one image and one table. A device runs two kernels a step, with every
-// record taken as it is; one that is not valid leaves its image alone or moves it somewhere, within bounds.
+// nothing, and beside the output each thread holds one image and one table. A device runs two kernels a step, with
+// every record taken as it is; one that is not valid leaves its image alone or moves it somewhere, within bounds.
 //
 // InvalidArgument for a buffer of the wrong type, shape or place and, on the host, for a record that is not valid or
 // whose matrix leads beyond +-2^15 pixels; output is then untouched.

@@ -100,9 +100,9 @@ void DeclareRecords(const Records& records) {
 
 class AugmentTables : public Halide::Generator<AugmentTables> {
  public:
-  Images images{"images"};                     // [B,H,W,C]
-  Records records{"records"};                  // [B,S,8]
-  Input<int32_t> s{"s"};                       // which of S
+  Images images{"images"};                      // [B,H,W,C]
+  Records records{"records"};                   // [B,S,8]
+  Input<int32_t> s{"s"};                        // which of S
   Output<Buffer<uint8_t, 3>> tables{"tables"};  // [B,C,256]
 
   void generate() {
@@ -141,7 +141,8 @@ class AugmentTables : public Halide::Generator<AugmentTables> {
     const Expr stretched = strict_float(Product(cast<double>(i), scale) + Product(cast<double>(-least), scale));
     const Expr step = (pixels - histogram(greatest, c, b)) / 255;
     // Exact: the quotient of sums below 2^24 is farther from the next integer than f64 errs.
-    const Expr rank = Wide(floor((cast<double>(below(i, c, b) + step / 2) + cast<double>(0.5f)) / cast<double>(max(step, 1))));
+    const Expr rank =
+        Wide(floor((cast<double>(below(i, c, b) + step / 2) + cast<double>(0.5f)) / cast<double>(max(step, 1))));
 
     Choose(tables, {i, c, b},
            {{record.Is(AugmentKind::kIdentity), Byte(i)},
@@ -151,8 +152,7 @@ class AugmentTables : public Halide::Generator<AugmentTables> {
             {record.Is(AugmentKind::kSolarize), Byte(select(i < record.value(0), i, 255 - i))},
             {record.Is(AugmentKind::kAutocontrast),
              select(greatest > least, Byte(Wide(clamp(stretched, cast<double>(0), cast<double>(255)))), Byte(i))},
-            {record.Is(AugmentKind::kEqualize),
-             select(greatest > least && step > 0, Byte(min(rank, 255)), Byte(i))}},
+            {record.Is(AugmentKind::kEqualize), select(greatest > least && step > 0, Byte(min(rank, 255)), Byte(i))}},
            gpu);
   }
 
@@ -168,9 +168,17 @@ class AugmentTables : public Halide::Generator<AugmentTables> {
       Var low{"low"}, high{"high"};
       Halide::RVar x("x"), y("y"), low_x("low_x"), low_y("low_y");
       tables.split(i, high, low, 32).reorder(low, high, c, b).gpu_blocks(b).gpu_threads(low, high);
-      grey_sum.compute_at(tables, b).update().atomic().tile(all.x, all.y, x, y, low_x, low_y, 32, 8).gpu_threads(low_x, low_y);
+      grey_sum.compute_at(tables, b)
+          .update()
+          .atomic()
+          .tile(all.x, all.y, x, y, low_x, low_y, 32, 8)
+          .gpu_threads(low_x, low_y);
       histogram.compute_at(tables, b).split(i, high, low, 32).gpu_threads(low, high);
-      histogram.update().atomic().reorder(c, each.x, each.y).tile(each.x, each.y, x, y, low_x, low_y, 32, 8).gpu_threads(low_x, low_y);
+      histogram.update()
+          .atomic()
+          .reorder(c, each.x, each.y)
+          .tile(each.x, each.y, x, y, low_x, low_y, 32, 8)
+          .gpu_threads(low_x, low_y);
       ends.compute_at(tables, b).gpu_threads(c).update().gpu_threads(c);
       below.compute_at(tables, b).split(i, high, low, 32).gpu_threads(low, high).update().gpu_threads(c);
       return;
@@ -228,7 +236,8 @@ class Augment : public Halide::Generator<Augment> {
     };
     const Expr from_x = fixed(0), from_y = fixed(3);
     const Expr inside = from_x >= 0 && from_x < width && from_y >= 0 && from_y < height;
-    source(x, y, b) = Tuple(clamp(from_x, 0, width - 1), clamp(from_y, 0, height - 1), select(inside, Byte(255), Byte(0)));
+    source(x, y, b) =
+        Tuple(clamp(from_x, 0, width - 1), clamp(from_y, 0, height - 1), select(inside, Byte(255), Byte(0)));
     const Tuple from = source(x, y, b);
     const Expr moved = images(c, from[0], from[1], b) & from[2];
 
@@ -237,9 +246,7 @@ class Augment : public Halide::Generator<Augment> {
 
     // The sum of three rows; what it is beyond the ends of a row does not matter.
     const auto three_rows = [&](const Expr& at_x) {
-      const auto row = [&](const Expr& at_y) {
-        return cast<uint16_t>(images(c, at_x, clamp(at_y, 0, height - 1), b));
-      };
+      const auto row = [&](const Expr& at_y) { return cast<uint16_t>(images(c, at_x, clamp(at_y, 0, height - 1), b)); };
       return row(y - 1) + row(y) + row(y + 1);
     };
     if (get_target().has_gpu_feature()) {
@@ -251,7 +258,7 @@ class Augment : public Halide::Generator<Augment> {
     }
     const Expr sum = column(c, x - step, y, b) + column(c, x, y, b) + column(c, x + step, y, b) +
                      cast<uint16_t>(4) * cast<uint16_t>(pixel);
-    const Expr smooth = Wide((cast<uint16_t>(2) * sum + cast<uint16_t>(13)) / cast<uint16_t>(26));
+    const Expr smooth = Wide((sum + cast<uint16_t>(6)) / cast<uint16_t>(13));
     const Expr border = x < step || x >= width - step || y == 0 || y == height - 1;
     const Expr sharpened = select(border, pixel, Blend(smooth, pixel, record.factor()));
 
@@ -276,7 +283,9 @@ class Augment : public Halide::Generator<Augment> {
     output.dim(3).set_min(0);
     if (get_target().has_gpu_feature()) {
       Var thread_x{"thread_x"}, thread_y{"thread_y"};
-      output.reorder(c, x, y, b).gpu_tile(x, y, thread_x, thread_y, 32, 8, Halide::TailStrategy::GuardWithIf).gpu_blocks(b);
+      output.reorder(c, x, y, b)
+          .gpu_tile(x, y, thread_x, thread_y, 32, 8, Halide::TailStrategy::GuardWithIf)
+          .gpu_blocks(b);
       return;
     }
     const Expr rgb = images.dim(0).extent() == 3, plain = images.dim(0).extent() == 1;
@@ -287,13 +296,21 @@ class Augment : public Halide::Generator<Augment> {
       output.update(kMove).specialize(here).unroll(c);
     }
     source.store_at(output, b).compute_at(output, y).vectorize(x, 16);
-    output.update(kColor).specialize(rgb && images.dim(1).extent() >= 32).unroll(c).vectorize(x, 32, Halide::TailStrategy::GuardWithIf);
+    output.update(kColor)
+        .specialize(rgb && images.dim(1).extent() >= 32)
+        .unroll(c)
+        .vectorize(x, 32, Halide::TailStrategy::GuardWithIf);
     column.store_at(output, b).compute_at(output, y).vectorize(x, 32);
     column.update().vectorize(columns, 32);
     column.specialize(plain);
     column.update().specialize(plain);
-    output.update(kSharpen).specialize(plain && images.dim(1).extent() >= 32).vectorize(x, 32, Halide::TailStrategy::GuardWithIf);
-    output.update(kHue).specialize(rgb && images.dim(1).extent() >= 16).unroll(c).vectorize(x, 16, Halide::TailStrategy::GuardWithIf);
+    output.update(kSharpen)
+        .specialize(plain && images.dim(1).extent() >= 32)
+        .vectorize(x, 32, Halide::TailStrategy::GuardWithIf);
+    output.update(kHue)
+        .specialize(rgb && images.dim(1).extent() >= 16)
+        .unroll(c)
+        .vectorize(x, 16, Halide::TailStrategy::GuardWithIf);
   }
 
  private:

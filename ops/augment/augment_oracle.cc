@@ -133,17 +133,17 @@ std::array<int, 3> Hue(int red, int green, int blue, int shift) {
 
 }  // namespace
 
-std::vector<uint8_t> AugmentOracle(const AugmentRecord& record, const std::vector<uint8_t>& image, int height, int width,
-                                   int channels) {
+std::vector<uint8_t> AugmentOracle(const AugmentRecord& record, const std::vector<uint8_t>& image, int height,
+                                   int width, int channels) {
   const Picture picture = {image, height, width, channels};
   const int mean = GreyMean(picture);
   std::array<std::array<int, 256>, 3> table = {};
   for (int c = 0; c < channels; ++c) {
     for (int v = 0; v < 256; ++v) {
       table[static_cast<size_t>(c)][static_cast<size_t>(v)] =
-          record.kind == AugmentKind::kEqualize ? Equalize(picture, c, v)
-                                                : record.kind == AugmentKind::kAutocontrast ? Autocontrast(picture, c, v)
-                                                                                            : 0;
+          record.kind == AugmentKind::kEqualize       ? Equalize(picture, c, v)
+          : record.kind == AugmentKind::kAutocontrast ? Autocontrast(picture, c, v)
+                                                      : 0;
     }
   }
   const auto value = [&](int y, int x, int c) {

@@ -9,7 +9,7 @@
 namespace retort::ops {
 
 // `image` is dense [H,W,C], and so is the result.
-std::vector<uint8_t> AugmentOracle(const AugmentRecord& record, const std::vector<uint8_t>& image, int height, int width,
-                                   int channels);
+std::vector<uint8_t> AugmentOracle(const AugmentRecord& record, const std::vector<uint8_t>& image, int height,
+                                   int width, int channels);
 
 }  // namespace retort::ops

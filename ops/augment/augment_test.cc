@@ -136,7 +136,8 @@ struct Arguments {
       }
       expected.SetImage(b, pixels);
     }
-    records_buffer = Buffer<int32_t, 3>(reinterpret_cast<int32_t*>(records.data()), kAugmentRecordWords, p.steps, p.batch);
+    records_buffer =
+        Buffer<int32_t, 3>(reinterpret_cast<int32_t*>(records.data()), kAugmentRecordWords, p.steps, p.batch);
     scratch_images = Buffer<uint8_t, 4>(p.channels, p.width, p.height, p.batch);
     // Pixels dense.
     scratch_images.raw_buffer()->dim[1].stride = p.channels;
@@ -187,7 +188,8 @@ TEST_P(AugmentTest, EqualsTheOracleByteByByteAndWritesNothingElse) {
     ASSERT_EQ(arguments.Run(GetParam()), absl::OkStatus());
     for (int b = 0; b < problem.batch; ++b) {
       ASSERT_EQ(arguments.output.Image(b), arguments.expected.Image(b))
-          << "image " << b << ", first step " << static_cast<int>(arguments.records[static_cast<size_t>(b * problem.steps)].kind);
+          << "image " << b << ", first step "
+          << static_cast<int>(arguments.records[static_cast<size_t>(b * problem.steps)].kind);
     }
     if (GetParam() == Kind::kHost) {
       EXPECT_EQ(arguments.output.memory, arguments.expected.memory);

@@ -16,8 +16,8 @@ Expr Product(const Expr& a, const Expr& b) { return max(Halide::strict_float(a *
 
 class MixImages : public Halide::Generator<MixImages> {
  public:
-  Input<Buffer<uint8_t, 3>> images{"images"};  // [B,K,P]
-  Input<Buffer<float, 2>> weights{"weights"};  // [B,K]
+  Input<Buffer<uint8_t, 3>> images{"images"};   // [B,K,P]
+  Input<Buffer<float, 2>> weights{"weights"};   // [B,K]
   Output<Buffer<uint8_t, 2>> output{"output"};  // [B,P]
 
   void generate() {

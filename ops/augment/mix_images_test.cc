@@ -73,14 +73,11 @@ TEST(MixImagesByHandTest, TruncatesTheSum) {
 }
 
 TEST(MixImagesByHandTest, RefusesWhatDoesNotFit) {
-  const absl::Status none =
-      MixImages(Buffer<uint8_t, 3>(3, 0, 2), Buffer<float, 2>(0, 2), Buffer<uint8_t, 2>(3, 2));
+  const absl::Status none = MixImages(Buffer<uint8_t, 3>(3, 0, 2), Buffer<float, 2>(0, 2), Buffer<uint8_t, 2>(3, 2));
   EXPECT_THAT(std::string(none.message()), HasSubstr("images has no image to mix"));
-  const absl::Status shape =
-      MixImages(Buffer<uint8_t, 3>(3, 2, 2), Buffer<float, 2>(3, 2), Buffer<uint8_t, 2>(3, 2));
+  const absl::Status shape = MixImages(Buffer<uint8_t, 3>(3, 2, 2), Buffer<float, 2>(3, 2), Buffer<uint8_t, 2>(3, 2));
   EXPECT_THAT(std::string(shape.message()), HasSubstr("weights has shape [2,3]; give [B,K] = [2,2]"));
-  EXPECT_EQ(MixImages(Buffer<uint8_t, 3>(3, 2, 0), Buffer<float, 2>(2, 0), Buffer<uint8_t, 2>(3, 0)),
-            absl::OkStatus());
+  EXPECT_EQ(MixImages(Buffer<uint8_t, 3>(3, 2, 0), Buffer<float, 2>(2, 0), Buffer<uint8_t, 2>(3, 0)), absl::OkStatus());
 }
 
 }  // namespace

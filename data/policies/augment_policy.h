@@ -7,12 +7,12 @@
 #include "absl/status/statusor.h"
 
 #include "retort/data/augment.pb.h"
-#include "retort/data/augment_choice.h"
+#include "retort/data/policies/augment_choice.h"
 
 namespace retort::data {
 
-// One step of kind auto_augment, rand_augment, trivial_augment, aug_mix or color_jitter: (step, seed, image, view, size) ->
-// chosen ops, stateless. Draws come from Philox 4x32-10 with key = seed and counter = (image, view, step tag +
+// One step of kind auto_augment, rand_augment, trivial_augment, aug_mix or color_jitter: (step, seed, image, view,
+// size) -> chosen ops, stateless. Draws come from Philox 4x32-10 with key = seed and counter = (image, view, step tag +
 // 256 n), n = 0, 1, ...
 class AugmentPolicy {
  public:

@@ -1,4 +1,4 @@
-#include "retort/data/apply_policy.h"
+#include "retort/data/policies/apply_policy.h"
 
 #include <algorithm>
 #include <vector>
@@ -49,13 +49,13 @@ absl::Status ApplyPolicy(const AugmentPolicy& policy, uint64_t seed, absl::Span<
   const size_t image = static_cast<size_t>(height * width * channels);
   std::vector<uint8_t> copies(views.size() * sources * image);
   for (size_t i = 0; i < views.size(); ++i) {
-    for (size_t k = 0; k < sources; ++k) std::copy_n(pixels + i * image, image, copies.data() + (i * sources + k) * image);
+    for (size_t k = 0; k < sources; ++k)
+      std::copy_n(pixels + i * image, image, copies.data() + (i * sources + k) * image);
   }
   RETORT_RETURN_IF_ERROR(Augment(records, static_cast<int>(steps), all, h, w, c, copies.data()));
-  return ops::MixImages(
-      Buffer<uint8_t, 3>(copies.data(), static_cast<int>(image), static_cast<int>(sources), batch),
-      Buffer<float, 2>(weights.data(), static_cast<int>(sources), batch),
-      Buffer<uint8_t, 2>(pixels, static_cast<int>(image), batch));
+  return ops::MixImages(Buffer<uint8_t, 3>(copies.data(), static_cast<int>(image), static_cast<int>(sources), batch),
+                        Buffer<float, 2>(weights.data(), static_cast<int>(sources), batch),
+                        Buffer<uint8_t, 2>(pixels, static_cast<int>(image), batch));
 }
 
 }  // namespace retort::data

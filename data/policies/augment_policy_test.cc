@@ -1,4 +1,4 @@
-#include "retort/data/augment_policy.h"
+#include "retort/data/policies/augment_policy.h"
 
 #include <cmath>
 #include <cstdint>
@@ -14,7 +14,7 @@
 #include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
 
-#include "retort/data/augment_choice.h"
+#include "retort/data/policies/augment_choice.h"
 
 namespace retort::data {
 namespace {
@@ -45,15 +45,21 @@ std::string Text(const AugmentPolicy::Drawn& drawn) {
   return text;
 }
 
-const char* const kSteps[] = {"auto_augment {}", "auto_augment { policy: IMAGENET }", "auto_augment { policy: SVHN }",
-                              "rand_augment {}", "trivial_augment {}", "aug_mix {}", "color_jitter { hue { min: -0.1 max: "
-                              "0.1 } brightness { min: 0.6 max: 1.4 } saturation { min: 0 max: 2 } contrast { min: 1 max: 1 } }"};
+const char* const kSteps[] = {
+    "auto_augment {}",
+    "auto_augment { policy: IMAGENET }",
+    "auto_augment { policy: SVHN }",
+    "rand_augment {}",
+    "trivial_augment {}",
+    "aug_mix {}",
+    "color_jitter { hue { min: -0.1 max: "
+    "0.1 } brightness { min: 0.6 max: 1.4 } saturation { min: 0 max: 2 } contrast { min: 1 max: 1 } }"};
 
 // Levels 0..9 as design/experiments.md lists them; what torch prints to 9 digits.
 TEST(AugmentChoiceTest, StandardLevelsAreTorchvisions) {
-  const double shear[] = {0, 0.0333333351, 0.0666666701, 0.100000009, 0.13333334,
-                          0.166666672, 0.200000003, 0.233333349, 0.266666681, 0.300000012};
-  const double factor[] = {0, 0.099999994, 0.199999988, 0.299999982, 0.399999976,
+  const double shear[] = {0,           0.0333333351, 0.0666666701, 0.100000009, 0.13333334,
+                          0.166666672, 0.200000003,  0.233333349,  0.266666681, 0.300000012};
+  const double factor[] = {0,   0.099999994, 0.199999988, 0.299999982, 0.399999976,
                            0.5, 0.600000024, 0.699999988, 0.799999952, 0.899999976};
   const double degrees[] = {0, 3.33333325, 6.66666651, 10, 13.333333, 16.6666679, 20, 23.333334, 26.666666, 30};
   const int pixels[] = {0, 1, 3, 4, 6, 8, 9, 11, 12, 14};
@@ -93,7 +99,8 @@ TEST(AugmentChoiceTest, OtherLevelsAreTorchvisions) {
   EXPECT_EQ(mix(AugmentOp::kPosterize, 0), 4);
   EXPECT_EQ(mix(AugmentOp::kPosterize, 9), 0);
   // RandAugment's default, 9 of 31.
-  EXPECT_NEAR(AtLevel(AugmentOp::kContrast, AugmentSpace::kStandard, 9, 31, true, kSide, kSide).argument, 1 - 0.27, 1e-7);
+  EXPECT_NEAR(AtLevel(AugmentOp::kContrast, AugmentSpace::kStandard, 9, 31, true, kSide, kSide).argument, 1 - 0.27,
+              1e-7);
 }
 
 TEST(AugmentPolicyTest, IsAFunctionOfSeedImageAndView) {
@@ -109,7 +116,8 @@ TEST(AugmentPolicyTest, IsAFunctionOfSeedImageAndView) {
     int others = 0;
     for (int64_t image = 0; image < 40; ++image) {
       const std::string& one = forward[static_cast<size_t>(image)];
-      others += one != Text(policy.Draw(8, image, 3, kSide, kSide)) && one != Text(policy.Draw(7, image, 4, kSide, kSide));
+      others +=
+          one != Text(policy.Draw(8, image, 3, kSide, kSide)) && one != Text(policy.Draw(7, image, 4, kSide, kSide));
     }
     EXPECT_GT(others, 20) << text;
   }
@@ -152,10 +160,10 @@ TEST(AugmentPolicyTest, AutoAugmentUsesOpsAsOftenAsItsTableSays) {
   }
   // In units of 1/25 an image, added up by hand from design/experiments.md.
   const std::pair<AugmentOp, double> expected[] = {
-      {AugmentOp::kInvert, 0.2},      {AugmentOp::kContrast, 0.8},  {AugmentOp::kRotate, 0.7},
-      {AugmentOp::kTranslateX, 0.8},  {AugmentOp::kSharpness, 2.8}, {AugmentOp::kShearY, 0.7},
-      {AugmentOp::kTranslateY, 3.4},  {AugmentOp::kAutocontrast, 5.0}, {AugmentOp::kEqualize, 4.7},
-      {AugmentOp::kPosterize, 0.3},   {AugmentOp::kColor, 2.9},     {AugmentOp::kBrightness, 2.3},
+      {AugmentOp::kInvert, 0.2},     {AugmentOp::kContrast, 0.8},     {AugmentOp::kRotate, 0.7},
+      {AugmentOp::kTranslateX, 0.8}, {AugmentOp::kSharpness, 2.8},    {AugmentOp::kShearY, 0.7},
+      {AugmentOp::kTranslateY, 3.4}, {AugmentOp::kAutocontrast, 5.0}, {AugmentOp::kEqualize, 4.7},
+      {AugmentOp::kPosterize, 0.3},  {AugmentOp::kColor, 2.9},        {AugmentOp::kBrightness, 2.3},
       {AugmentOp::kSolarize, 1.9}};
   for (const auto& [op, weight] : expected) {
     const double mean = kImages * weight / 25;
@@ -200,14 +208,15 @@ TEST(AugmentPolicyTest, TrivialAugmentDrawsEveryLevelEquallyOften) {
   }
   ASSERT_EQ(degrees.size(), 31u);
   double chi_square = 0;
-  for (const auto& [argument, count] : degrees) chi_square += std::pow(count - rotations / 31.0, 2) / (rotations / 31.0);
+  for (const auto& [argument, count] : degrees)
+    chi_square += std::pow(count - rotations / 31.0, 2) / (rotations / 31.0);
   // 30 degrees of freedom: 59.7 is exceeded with probability 0.001.
   EXPECT_LT(chi_square, 59.7);
 }
 
 TEST(AugmentPolicyTest, AMagnitudeCanBeFixed) {
-  const AugmentPolicy automatic = Policy("auto_augment { magnitude: 3 }"), trivial = Policy("trivial_augment { magnitude: 10 }"),
-                      mix = Policy("aug_mix { magnitude: 2 }");
+  const AugmentPolicy automatic = Policy("auto_augment { magnitude: 3 }"),
+                      trivial = Policy("trivial_augment { magnitude: 10 }"), mix = Policy("aug_mix { magnitude: 2 }");
   for (int64_t image = 0; image < 2000; ++image) {
     for (const AugmentChoice& choice : DrawChain(automatic, image)) {
       if (choice.op == AugmentOp::kTranslateY) {
@@ -287,8 +296,8 @@ TEST(AugmentPolicyTest, AugMixKeepsToItsSeverityAndOps) {
 }
 
 TEST(AugmentPolicyTest, ColorJitterDrawsEveryOrderAndTheWholeInterval) {
-  const AugmentPolicy policy =
-      Policy("color_jitter { brightness { min: 0.5 max: 1.5 } contrast { min: 0.7 max: 0.7 } hue { min: -0.1 max: 0.1 } }");
+  const AugmentPolicy policy = Policy(
+      "color_jitter { brightness { min: 0.5 max: 1.5 } contrast { min: 0.7 max: 0.7 } hue { min: -0.1 max: 0.1 } }");
   std::map<std::string, int> orders;
   double least = 2, greatest = 0, sum = 0;
   for (int64_t image = 0; image < 6000; ++image) {
@@ -334,7 +343,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadStep{"NoOps", "rand_augment { num_ops: 0 }", "rand_augment.num_ops is 0; permitted are 1..16"},
         BadStep{"LevelBeyondBins", "rand_augment { magnitude: 10 num_magnitude_bins: 10 }",
                 "rand_augment.magnitude is 10; permitted are 0..9"},
-        BadStep{"OneBin", "trivial_augment { num_magnitude_bins: 1 }", "num_magnitude_bins is 1; permitted are 2..1000"},
+        BadStep{"OneBin", "trivial_augment { num_magnitude_bins: 1 }",
+                "num_magnitude_bins is 1; permitted are 2..1000"},
         BadStep{"Severity", "aug_mix { severity: 11 }", "aug_mix.severity is 11; permitted are 1..10"},
         BadStep{"AlphaNotANumber", "aug_mix { alpha: nan }", "aug_mix.alpha is nan"},
         BadStep{"Width", "aug_mix { mixture_width: 0 }", "aug_mix.mixture_width is 0"},

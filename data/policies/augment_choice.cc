@@ -1,4 +1,4 @@
-#include "retort/data/augment_choice.h"
+#include "retort/data/policies/augment_choice.h"
 
 #include <cmath>
 

@@ -31,8 +31,8 @@ enum class AugmentOp {
 // "shear_x".
 absl::string_view Name(AugmentOp op);
 
-// An op and its argument, as ops/augment/augment_record.h has it: a shear, pixels, degrees, a factor, bits, a threshold or
-// a part of the colour circle. Ops without an argument have 0.
+// An op and its argument, as ops/augment/augment_record.h has it: a shear, pixels, degrees, a factor, bits, a threshold
+// or a part of the colour circle. Ops without an argument have 0.
 struct AugmentChoice {
   AugmentOp op = AugmentOp::kIdentity;
   double argument = 0;
@@ -50,6 +50,7 @@ enum class AugmentSpace {
 
 // The op at level `bin` of 0..bins-1, bins > 1: torchvision's magnitude, whose numbers are f32, and its argument for
 // it. `negative` matters to ops with a sign only.
-AugmentChoice AtLevel(AugmentOp op, AugmentSpace space, int bin, int bins, bool negative, int64_t height, int64_t width);
+AugmentChoice AtLevel(AugmentOp op, AugmentSpace space, int bin, int bins, bool negative, int64_t height,
+                      int64_t width);
 
 }  // namespace retort::data
