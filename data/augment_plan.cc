@@ -1,5 +1,7 @@
 #include "retort/data/augment_plan.h"
 
+#include <utility>
+
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
 
@@ -54,6 +56,18 @@ absl::StatusOr<AugmentPlan> AugmentPlan::Create(const google::protobuf::Repeated
               "augment step[%d]: flip.probability is %g; permitted are 0..1", i, plan.flip_probability_));
         }
         break;
+      case AugmentStep::kAutoAugment:
+      case AugmentStep::kRandAugment:
+      case AugmentStep::kTrivialAugment:
+      case AugmentStep::kAugMix:
+      case AugmentStep::kColorJitter: {
+        absl::StatusOr<AugmentPolicy> policy = AugmentPolicy::Create(step);
+        if (!policy.ok()) {
+          return absl::InvalidArgumentError(absl::StrFormat("augment step[%d]: %s", i, policy.status().message()));
+        }
+        plan.policies_.push_back(*std::move(policy));
+        break;
+      }
       case AugmentStep::kCutout:
         plan.cutout_ = step.cutout().size();
         if (plan.cutout_ < 1) {
@@ -70,13 +84,17 @@ absl::StatusOr<AugmentPlan> AugmentPlan::Create(const google::protobuf::Repeated
             "Permitted are crop, flip and cutout",
             i));
       case AugmentStep::STEP_NOT_SET:
-        return absl::InvalidArgumentError(absl::StrFormat("augment step[%d] is empty; give crop, flip or cutout", i));
+        return absl::InvalidArgumentError(
+            absl::StrFormat("augment step[%d] is empty; give crop, flip, auto_augment, "
+                            "rand_augment, trivial_augment, aug_mix, color_jitter or cutout",
+                            i));
     }
     // These kinds are numbered in the order they must come in.
     if (step.step_case() <= previous) {
       return absl::InvalidArgumentError(
-          absl::StrFormat("augment step[%d] is a second one of its kind or comes too late; permitted are at most one "
-                          "crop, then at most one flip, then at most one cutout",
+          absl::StrFormat("augment step[%d] is a second one of its kind or comes too late; permitted is at most one of "
+                          "each, in the order crop, flip, auto_augment, rand_augment, trivial_augment, aug_mix, "
+                          "color_jitter, cutout",
                           i));
     }
     previous = step.step_case();

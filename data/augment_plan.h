@@ -1,12 +1,14 @@
-// Which crop, flip and cutout each view of each image gets.
+// Which crop, flip, ops and cutout each view of each image gets.
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "google/protobuf/repeated_ptr_field.h"
 
 #include "retort/data/augment.pb.h"
+#include "retort/data/policies/augment_policy.h"
 #include "retort/ops/batch_assembly/batch_assembly_params.h"
 
 namespace retort::data {
@@ -23,6 +25,10 @@ class AugmentPlan {
   int32_t pad() const { return pad_; }
   ops::Border border() const { return border_; }
 
+  // What happens to pixels between flip and cutout, in this order, with draws of seed().
+  const std::vector<AugmentPolicy>& policies() const { return policies_; }
+  uint64_t seed() const { return seed_; }
+
   // The view is of `height` x `width` pixels.
   ops::BatchAssemblyParams Draw(int64_t image, int64_t view, int64_t height, int64_t width) const;
 
@@ -34,6 +40,7 @@ class AugmentPlan {
   ops::Border border_ = ops::Border::kZero;
   int32_t cutout_ = 0;  // Pixels a side; 0 for none.
   double flip_probability_ = 0;
+  std::vector<AugmentPolicy> policies_;
 };
 
 }  // namespace retort::data

@@ -139,6 +139,14 @@ TEST(AugmentPlanTest, ErasesNothingUnasked) {
   EXPECT_EQ(box.bottom, box.top);
 }
 
+TEST(AugmentPlanTest, HoldsPoliciesInTheirOrder) {
+  const AugmentPlan plan = Plan({"flip {}", "rand_augment { num_ops: 3 }", "color_jitter {}", "cutout {}"}, 9);
+  EXPECT_EQ(plan.seed(), 9u);
+  ASSERT_EQ(plan.policies().size(), 2u);
+  EXPECT_EQ(plan.policies()[0].longest_chain(), 3);
+  EXPECT_EQ(plan.policies()[1].longest_chain(), 4);
+}
+
 struct BadSteps {
   std::string name;
   std::vector<std::string> steps;
@@ -161,7 +169,11 @@ INSTANTIATE_TEST_SUITE_P(
         BadSteps{"CutoutThenFlip", {"cutout {}", "flip {}"}, "step[1] is a second one of its kind or comes too late"},
         BadSteps{"CutoutOfNothing", {"cutout { size: 0 }"}, "step[0]: cutout.size is 0; it must be at least 1"},
         BadSteps{"TwoFlips", {"crop {}", "flip {}", "flip {}"}, "step[2] is a second one"},
-        BadSteps{"Empty", {"crop {}", ""}, "step[1] is empty; give crop, flip or cutout"},
+        BadSteps{"PolicyBeforeFlip",
+                 {"auto_augment {}", "flip {}"},
+                 "step[1] is a second one of its kind or comes too late"},
+        BadSteps{"PolicyOutOfRange", {"crop {}", "aug_mix { severity: 0 }"}, "step[1]: aug_mix.severity is 0"},
+        BadSteps{"Empty", {"crop {}", ""}, "step[1] is empty; give crop, flip, auto_augment"},
         BadSteps{"NegativePad", {"crop { pad: -1 }"}, "step[0]: crop.pad is -1"},
         BadSteps{"ProbabilityAboveOne", {"flip { probability: 1.5 }"}, "flip.probability is 1.5; permitted are 0..1"},
         BadSteps{"ProbabilityNotANumber", {"flip { probability: nan }"}, "flip.probability is nan"}),

@@ -18,6 +18,11 @@
 namespace retort::data {
 namespace {
 
+// Bytes of the images that are augmented at a time: what stays in cache.
+constexpr int64_t kChunkBytes = 1 << 18;
+// Enough for every thread.
+constexpr int64_t kLeastChunk = 16;
+
 // A tensor over memory that is only read.
 template <typename T>
 at::Tensor Wrap(absl::Span<const T> values, at::IntArrayRef shape) {
@@ -67,7 +72,13 @@ absl::StatusOr<Batcher> Batcher::Create(const Dataset* dataset, AugmentPlan plan
         absl::StrFormat("crop.pad is %d, but images are %d x %d; permitted with border REFLECT is less than that",
                         plan.pad(), dataset->height, dataset->width));
   }
-  Batcher batcher(dataset, plan, layout);
+  if (!plan.policies().empty() && dataset->channels != 1 && dataset->channels != 3) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("the augmentation has policies such as auto_augment, but images have %d channels; permitted "
+                        "are 1 and 3",
+                        dataset->channels));
+  }
+  Batcher batcher(dataset, std::move(plan), layout);
   for (size_t c = 0; c < normalization.mean.size(); ++c) {
     batcher.scale_.push_back(static_cast<float>(1 / (255 * normalization.std[c])));
     batcher.offset_.push_back(static_cast<float>(-normalization.mean[c] / normalization.std[c]));
@@ -97,11 +108,48 @@ absl::StatusOr<Batch> Batcher::Assemble(absl::Span<const int64_t> index, absl::S
   batch.images = layout_ == Layout::kChannelsLast
                      ? at::empty_strided({v, b, c, h, w}, {b * h * w * c, h * w * c, 1, w * c, c}, at::kFloat)
                      : at::empty({v, b, c, h, w}, at::kFloat);
-  RETORT_RETURN_IF_ERROR(
-      ops::torch::BatchAssembly(Wrap(dataset_->images, {dataset_->size, h, w, c}), batch.index.repeat({v}), params,
-                                Wrap(absl::MakeConstSpan(scale_), {c}), Wrap(absl::MakeConstSpan(offset_), {c}),
-                                plan_.border(), batch.images.view({v * b, c, h, w})));
+  const at::Tensor all_index = batch.index.repeat({v}), all_images = batch.images.view({v * b, c, h, w});
+  if (plan_.policies().empty()) {
+    RETORT_RETURN_IF_ERROR(ops::torch::BatchAssembly(
+        Wrap(dataset_->images, {dataset_->size, h, w, c}), all_index, params, Wrap(absl::MakeConstSpan(scale_), {c}),
+        Wrap(absl::MakeConstSpan(offset_), {c}), plan_.border(), all_images));
+    return batch;
+  }
+  std::vector<ImageView> all_views;
+  for (const int64_t view : views) {
+    for (const int64_t image : index) all_views.push_back({image, view});
+  }
+  const int64_t chunk = std::max(kLeastChunk, kChunkBytes / std::max<int64_t>(h * w * c, 1));
+  for (int64_t first = 0; first < v * b; first += chunk) {
+    const int64_t size = std::min(chunk, v * b - first);
+    RETORT_RETURN_IF_ERROR(
+        AssembleAugmented(all_index.narrow(0, first, size),
+                          absl::MakeConstSpan(all_views).subspan(static_cast<size_t>(first), static_cast<size_t>(size)),
+                          params.narrow(0, first, size), all_images.narrow(0, first, size)));
+  }
   return batch;
+}
+
+absl::Status Batcher::AssembleAugmented(const at::Tensor& index, absl::Span<const ImageView> views,
+                                        const at::Tensor& params, const at::Tensor& images) const {
+  const int64_t n = index.size(0), c = dataset_->channels, h = dataset_->height, w = dataset_->width;
+  // First crop and flip, then, after the policies, erase.
+  const at::Tensor crop = params.clone(), erase = params.clone();
+  auto* const crops = static_cast<ops::BatchAssemblyParams*>(crop.mutable_data_ptr());
+  auto* const erasures = static_cast<ops::BatchAssemblyParams*>(erase.mutable_data_ptr());
+  const at::Tensor pixels = at::empty({n, h, w, c}, at::kByte), position = at::empty({n}, at::kLong);
+  for (int64_t i = 0; i < n; ++i) {
+    crops[i].erase = {};
+    erasures[i] = {.erase = erasures[i].erase};
+    position.mutable_data_ptr<int64_t>()[i] = i;
+  }
+  RETORT_RETURN_IF_ERROR(
+      ops::torch::CropBatch(Wrap(dataset_->images, {dataset_->size, h, w, c}), index, crop, plan_.border(), pixels));
+  for (const AugmentPolicy& policy : plan_.policies()) {
+    RETORT_RETURN_IF_ERROR(ApplyPolicy(policy, plan_.seed(), views, h, w, c, pixels.mutable_data_ptr<uint8_t>()));
+  }
+  return ops::torch::BatchAssembly(pixels, position, erase, Wrap(absl::MakeConstSpan(scale_), {c}),
+                                   Wrap(absl::MakeConstSpan(offset_), {c}), ops::Border::kZero, images);
 }
 
 }  // namespace retort::data

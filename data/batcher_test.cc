@@ -12,9 +12,12 @@
 
 #include "absl/status/status.h"
 #include "gmock/gmock.h"
+#include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
 
 #include "retort/data/augment.pb.h"
+#include "retort/data/policies/augment_choice.h"
+#include "retort/ops/augment/augment_oracle.h"
 
 namespace retort::data {
 namespace {
@@ -216,6 +219,104 @@ INSTANTIATE_TEST_SUITE_P(
         BadStatistics{
             "InfiniteMean", {{0, 0, std::numeric_limits<double>::infinity()}, {1, 1, 1}}, "channel 2 has mean inf"}),
     [](const auto& instance) { return instance.param.name; });
+
+AugmentPlan Plan(const std::vector<std::string>& texts, uint64_t seed) {
+  google::protobuf::RepeatedPtrField<config::AugmentStep> steps;
+  for (const std::string& text : texts) {
+    EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, steps.Add())) << text;
+  }
+  return AugmentPlan::Create(steps, seed).value();
+}
+
+// What the plan's policies make of an image of bytes.
+std::vector<uint8_t> AfterPolicies(const AugmentPlan& plan, int64_t image, int64_t view, int channels,
+                                   std::vector<uint8_t> pixels) {
+  for (const AugmentPolicy& policy : plan.policies()) {
+    const AugmentPolicy::Drawn drawn = policy.Draw(plan.seed(), image, view, kHeight, kWidth);
+    std::vector<std::vector<uint8_t>> made;
+    for (const auto& chain : drawn.chains) {
+      std::vector<uint8_t>& one = made.emplace_back(pixels);
+      for (const AugmentChoice& choice : chain) {
+        one = ops::AugmentOracle(RecordOf(choice, kHeight, kWidth), one, kHeight, kWidth, channels);
+      }
+    }
+    if (drawn.weights.empty()) {
+      pixels = made.at(0);
+      continue;
+    }
+    for (size_t p = 0; p < pixels.size(); ++p) {
+      float sum = drawn.weights[0] * static_cast<float>(pixels[p]);
+      for (size_t k = 0; k < made.size(); ++k) {
+        const float product = drawn.weights[k + 1] * static_cast<float>(made[k][p]);
+        sum += product;
+      }
+      pixels[p] = static_cast<uint8_t>(sum);
+    }
+  }
+  return pixels;
+}
+
+TEST(BatcherPolicyTest, CropsThenAugmentsThenNormalisesThenErases) {
+  const AugmentPlan plan =
+      Plan({"crop { pad: 2 }", "flip {}", "auto_augment {}", "rand_augment { num_ops: 3 }", "trivial_augment {}",
+            "aug_mix {}", "color_jitter { hue { min: -0.2 max: 0.2 } brightness { min: 0.6 max: 1.4 } }",
+            "cutout { size: 3 }"},
+           23);
+  for (const int channels : {1, 3}) {
+    const Dataset dataset = MakeImages(channels);
+    const ChannelStatistics statistics = Statistics(channels);
+    const Batcher batcher = Batcher::Create(&dataset, plan, statistics, Batcher::Layout::kChannelsLast).value();
+    // More than are augmented at a time.
+    std::vector<int64_t> index(800);
+    for (size_t i = 0; i < index.size(); ++i) index[i] = static_cast<int64_t>(i * 7 % kSize);
+    const Batch batch = batcher.Assemble(index, {4, 9}).value();
+    double greatest_error = 0;
+    for (const auto& [v, b] :
+         std::vector<std::pair<int64_t, size_t>>{{0, 0}, {0, 1}, {0, 5}, {0, 799}, {1, 3}, {1, 620}}) {
+      const int64_t image = index[b], view = v == 0 ? 4 : 9;
+      const ops::BatchAssemblyParams draw = plan.Draw(image, view, kHeight, kWidth);
+      // Cropped bytes, by the formula without normalisation.
+      ops::BatchAssemblyParams crop = draw;
+      crop.erase = {};
+      const ChannelStatistics none = {std::vector<double>(static_cast<size_t>(channels), 0),
+                                      std::vector<double>(static_cast<size_t>(channels), 1)};
+      std::vector<uint8_t> pixels;
+      for (int64_t h = 0; h < kHeight; ++h) {
+        for (int64_t w = 0; w < kWidth; ++w) {
+          for (int64_t c = 0; c < channels; ++c) {
+            pixels.push_back(static_cast<uint8_t>(std::lround(255 * Expected(dataset, none, crop, image, c, h, w))));
+          }
+        }
+      }
+      pixels = AfterPolicies(plan, image, view, channels, pixels);
+      const at::Tensor x = batch.images[v][static_cast<int64_t>(b)].contiguous();
+      for (int64_t c = 0; c < channels; ++c) {
+        for (int64_t h = 0; h < kHeight; ++h) {
+          for (int64_t w = 0; w < kWidth; ++w) {
+            const bool erased =
+                h >= draw.erase.top && h < draw.erase.bottom && w >= draw.erase.left && w < draw.erase.right;
+            const auto channel = static_cast<size_t>(c);
+            const double expected = erased ? 0
+                                           : (pixels[static_cast<size_t>((h * kWidth + w) * channels + c)] / 255.0 -
+                                              statistics.mean[channel]) /
+                                                 statistics.std[channel];
+            greatest_error = std::max(
+                greatest_error,
+                std::abs(static_cast<double>(x.const_data_ptr<float>()[(c * kHeight + h) * kWidth + w]) - expected));
+          }
+        }
+      }
+    }
+    EXPECT_LT(greatest_error, 1e-6) << channels << " channels";
+  }
+}
+
+TEST(BatcherPolicyTest, NeedsOneOrThreeChannels) {
+  const Dataset dataset = MakeImages(4);
+  const absl::Status status =
+      Batcher::Create(&dataset, Plan({"auto_augment {}"}, 1), Statistics(4), Batcher::Layout::kContiguous).status();
+  EXPECT_THAT(std::string(status.message()), HasSubstr("images have 4 channels; permitted are 1 and 3"));
+}
 
 TEST(BatcherReflectTest, NeedsImagesLargerThanThePad) {
   const Dataset dataset = MakeImages(3);

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Assembles PTX for the GPUs in use and refuses kernels that spill, keep a stack or take too many registers.
 
-    check_ptx.py PTXAS FILE MAX_REGISTERS
+    check_ptx.py PTXAS FILE MAX_REGISTERS [--no_fma]
+
+--no_fma refuses fused products and sums, too: they are rounded once where the host rounds twice.
 """
 
 import re
@@ -23,6 +25,11 @@ def check(report, architecture, max_registers):
 def main():
     ptxas, ptx, max_registers = sys.argv[1], sys.argv[2], int(sys.argv[3])
     faults, kernels = 0, 0
+    if "--no_fma" in sys.argv[4:]:
+        with open(ptx, encoding="utf-8") as file:
+            fused = re.findall(r"\bfma\.\S+", file.read())
+        if fused:
+            sys.exit(f"{ptx}: {len(fused)} fused multiply-adds, such as {fused[0]}")
     for architecture in ARCHITECTURES:
         result = subprocess.run([ptxas, "-arch=" + architecture, "-v", "-o", "/dev/null", ptx], stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, text=True)

@@ -134,10 +134,12 @@ def halide_op(
         binary = None,
         params = {},
         gpu = [],
+        gpu_features = [],
         cpu = True,
         deps = [],
         runtime = Label("//ops:halide_runtime"),
         max_registers = 64,
+        exact = False,
         **kwargs):
     """An operation as a cc_library with the header "retort/<package>/<name>.h".
 
@@ -150,10 +152,12 @@ def halide_op(
       params: GeneratorParams.
       gpu: of "cuda", "opencl"; each adds a library <name>_<gpu> with the function <function>_<gpu>, whose first
         parameter is the user context.
+      gpu_features: Halide's names of what the GPU variants need besides, such as "cl_doubles".
       cpu: False where only a GPU has this variant.
       deps: of the generator: cc libraries with shared algorithm functions.
       runtime: the program's one halide_runtime.
       max_registers: a thread of a CUDA kernel may have; the test fails above it, and on any spill or stack.
+      exact: whether the test also fails where CUDA's compiler fused a product and a sum, in spite of strict_float.
       **kwargs: visibility and the like.
     """
     if (src == None) == (binary == None):
@@ -164,7 +168,7 @@ def halide_op(
     for kind in gpu:
         if kind not in _GPU:
             fail("halide_op %s: gpu \"%s\" is unknown. Permitted: %s." % (name, kind, ", ".join(_GPU.keys())))
-    for suffix, targets in ([("", _CPU)] if cpu else []) + [("_" + kind, [_GPU[kind]]) for kind in gpu]:
+    for suffix, targets in ([("", _CPU)] if cpu else []) + [("_" + kind, ["-".join([_GPU[kind]] + gpu_features)]) for kind in gpu]:
         _op(
             name + suffix,
             binary,
@@ -182,7 +186,7 @@ def halide_op(
             name = name + "_ptx_test",
             size = "small",
             srcs = [Label("//tools/bazel:check_ptx.py")],
-            args = ["$(location %s)" % ptxas, "$(location %s_cuda.device_code)" % name, str(max_registers)],
+            args = ["$(location %s)" % ptxas, "$(location %s_cuda.device_code)" % name, str(max_registers)] + (["--no_fma"] if exact else []),
             data = [name + "_cuda.device_code", ptxas],
         )
 

@@ -1,0 +1,330 @@
+#include "retort/data/policies/augment_policy.h"
+
+#include <array>
+#include <cmath>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_format.h"
+#include "absl/types/span.h"
+
+#include "retort/data/philox.h"
+
+namespace retort::data {
+namespace {
+
+using config::AugmentStep;
+using config::AutoAugment;
+using Op = AugmentOp;
+
+// An op of a pair, the probability that it is used, and its level of 0..9.
+struct PairOp {
+  Op op;
+  double probability;
+  int level = 0;
+};
+using Pair = std::array<PairOp, 2>;
+
+constexpr int kAutoAugmentLevels = 10;
+constexpr int kAugMixLevels = 10;
+
+// The policies as found by search, in the papers' tables: 25 pairs each.
+constexpr Pair kCifar10[] = {
+    {{{Op::kInvert, 0.1}, {Op::kContrast, 0.2, 6}}},         {{{Op::kRotate, 0.7, 2}, {Op::kTranslateX, 0.3, 9}}},
+    {{{Op::kSharpness, 0.8, 1}, {Op::kSharpness, 0.9, 3}}},  {{{Op::kShearY, 0.5, 8}, {Op::kTranslateY, 0.7, 9}}},
+    {{{Op::kAutocontrast, 0.5}, {Op::kEqualize, 0.9}}},      {{{Op::kShearY, 0.2, 7}, {Op::kPosterize, 0.3, 7}}},
+    {{{Op::kColor, 0.4, 3}, {Op::kBrightness, 0.6, 7}}},     {{{Op::kSharpness, 0.3, 9}, {Op::kBrightness, 0.7, 9}}},
+    {{{Op::kEqualize, 0.6}, {Op::kEqualize, 0.5}}},          {{{Op::kContrast, 0.6, 7}, {Op::kSharpness, 0.6, 5}}},
+    {{{Op::kColor, 0.7, 7}, {Op::kTranslateX, 0.5, 8}}},     {{{Op::kEqualize, 0.3}, {Op::kAutocontrast, 0.4}}},
+    {{{Op::kTranslateY, 0.4, 3}, {Op::kSharpness, 0.2, 6}}}, {{{Op::kBrightness, 0.9, 6}, {Op::kColor, 0.2, 8}}},
+    {{{Op::kSolarize, 0.5, 2}, {Op::kInvert, 0.0}}},         {{{Op::kEqualize, 0.2}, {Op::kAutocontrast, 0.6}}},
+    {{{Op::kEqualize, 0.2}, {Op::kEqualize, 0.6}}},          {{{Op::kColor, 0.9, 9}, {Op::kEqualize, 0.6}}},
+    {{{Op::kAutocontrast, 0.8}, {Op::kSolarize, 0.2, 8}}},   {{{Op::kBrightness, 0.1, 3}, {Op::kColor, 0.7, 0}}},
+    {{{Op::kSolarize, 0.4, 5}, {Op::kAutocontrast, 0.9}}},   {{{Op::kTranslateY, 0.9, 9}, {Op::kTranslateY, 0.7, 9}}},
+    {{{Op::kAutocontrast, 0.9}, {Op::kSolarize, 0.8, 3}}},   {{{Op::kEqualize, 0.8}, {Op::kInvert, 0.1}}},
+    {{{Op::kTranslateY, 0.7, 9}, {Op::kAutocontrast, 0.9}}},
+};
+
+constexpr Pair kImageNet[] = {
+    {{{Op::kPosterize, 0.4, 8}, {Op::kRotate, 0.6, 9}}}, {{{Op::kSolarize, 0.6, 5}, {Op::kAutocontrast, 0.6}}},
+    {{{Op::kEqualize, 0.8}, {Op::kEqualize, 0.6}}},      {{{Op::kPosterize, 0.6, 7}, {Op::kPosterize, 0.6, 6}}},
+    {{{Op::kEqualize, 0.4}, {Op::kSolarize, 0.2, 4}}},   {{{Op::kEqualize, 0.4}, {Op::kRotate, 0.8, 8}}},
+    {{{Op::kSolarize, 0.6, 3}, {Op::kEqualize, 0.6}}},   {{{Op::kPosterize, 0.8, 5}, {Op::kEqualize, 1.0}}},
+    {{{Op::kRotate, 0.2, 3}, {Op::kSolarize, 0.6, 8}}},  {{{Op::kEqualize, 0.6}, {Op::kPosterize, 0.4, 6}}},
+    {{{Op::kRotate, 0.8, 8}, {Op::kColor, 0.4, 0}}},     {{{Op::kRotate, 0.4, 9}, {Op::kEqualize, 0.6}}},
+    {{{Op::kEqualize, 0.0}, {Op::kEqualize, 0.8}}},      {{{Op::kInvert, 0.6}, {Op::kEqualize, 1.0}}},
+    {{{Op::kColor, 0.6, 4}, {Op::kContrast, 1.0, 8}}},   {{{Op::kRotate, 0.8, 8}, {Op::kColor, 1.0, 2}}},
+    {{{Op::kColor, 0.8, 8}, {Op::kSolarize, 0.8, 7}}},   {{{Op::kSharpness, 0.4, 7}, {Op::kInvert, 0.6}}},
+    {{{Op::kShearX, 0.6, 5}, {Op::kEqualize, 1.0}}},     {{{Op::kColor, 0.4, 0}, {Op::kEqualize, 0.6}}},
+    {{{Op::kEqualize, 0.4}, {Op::kSolarize, 0.2, 4}}},   {{{Op::kSolarize, 0.6, 5}, {Op::kAutocontrast, 0.6}}},
+    {{{Op::kInvert, 0.6}, {Op::kEqualize, 1.0}}},        {{{Op::kColor, 0.6, 4}, {Op::kContrast, 1.0, 8}}},
+    {{{Op::kEqualize, 0.8}, {Op::kEqualize, 0.6}}},
+};
+
+constexpr Pair kSvhn[] = {
+    {{{Op::kShearX, 0.9, 4}, {Op::kInvert, 0.2}}},          {{{Op::kShearY, 0.9, 8}, {Op::kInvert, 0.7}}},
+    {{{Op::kEqualize, 0.6}, {Op::kSolarize, 0.6, 6}}},      {{{Op::kInvert, 0.9}, {Op::kEqualize, 0.6}}},
+    {{{Op::kEqualize, 0.6}, {Op::kRotate, 0.9, 3}}},        {{{Op::kShearX, 0.9, 4}, {Op::kAutocontrast, 0.8}}},
+    {{{Op::kShearY, 0.9, 8}, {Op::kInvert, 0.4}}},          {{{Op::kShearY, 0.9, 5}, {Op::kSolarize, 0.2, 6}}},
+    {{{Op::kInvert, 0.9}, {Op::kAutocontrast, 0.8}}},       {{{Op::kEqualize, 0.6}, {Op::kRotate, 0.9, 3}}},
+    {{{Op::kShearX, 0.9, 4}, {Op::kSolarize, 0.3, 3}}},     {{{Op::kShearY, 0.8, 8}, {Op::kInvert, 0.7}}},
+    {{{Op::kEqualize, 0.9}, {Op::kTranslateY, 0.6, 6}}},    {{{Op::kInvert, 0.9}, {Op::kEqualize, 0.6}}},
+    {{{Op::kContrast, 0.3, 3}, {Op::kRotate, 0.8, 4}}},     {{{Op::kInvert, 0.8}, {Op::kTranslateY, 0.0, 2}}},
+    {{{Op::kShearY, 0.7, 6}, {Op::kSolarize, 0.4, 8}}},     {{{Op::kInvert, 0.6}, {Op::kRotate, 0.8, 4}}},
+    {{{Op::kShearY, 0.3, 7}, {Op::kTranslateX, 0.9, 3}}},   {{{Op::kShearX, 0.1, 6}, {Op::kInvert, 0.6}}},
+    {{{Op::kSolarize, 0.7, 2}, {Op::kTranslateY, 0.6, 7}}}, {{{Op::kShearY, 0.8, 4}, {Op::kInvert, 0.8}}},
+    {{{Op::kShearX, 0.7, 9}, {Op::kTranslateY, 0.8, 3}}},   {{{Op::kShearY, 0.8, 5}, {Op::kAutocontrast, 0.7}}},
+    {{{Op::kShearX, 0.7, 2}, {Op::kInvert, 0.1}}},
+};
+
+// Of RandAugment and TrivialAugment.
+constexpr Op kOps[] = {Op::kIdentity,  Op::kShearX,     Op::kShearY,       Op::kTranslateX, Op::kTranslateY,
+                       Op::kRotate,    Op::kBrightness, Op::kColor,        Op::kContrast,   Op::kSharpness,
+                       Op::kPosterize, Op::kSolarize,   Op::kAutocontrast, Op::kEqualize};
+// Of AugMix; the last four only with all_ops.
+constexpr Op kMixOps[] = {Op::kShearX,    Op::kShearY,   Op::kTranslateX,   Op::kTranslateY, Op::kRotate,
+                          Op::kPosterize, Op::kSolarize, Op::kAutocontrast, Op::kEqualize,   Op::kBrightness,
+                          Op::kColor,     Op::kContrast, Op::kSharpness};
+constexpr size_t kFewMixOps = 9;
+
+absl::Span<const Pair> PairsOf(AutoAugment::Policy policy) {
+  switch (policy) {
+    case AutoAugment::CIFAR10:
+      return kCifar10;
+    case AutoAugment::IMAGENET:
+      return kImageNet;
+    case AutoAugment::SVHN:
+      return kSvhn;
+  }
+  return kCifar10;
+}
+
+// The words of one step of one view, one after another.
+class Draws {
+ public:
+  Draws(uint64_t seed, int64_t image, int64_t view, const AugmentStep& step)
+      : seed_(seed),
+        image_(static_cast<uint64_t>(image)),
+        view_(static_cast<uint32_t>(view)),
+        tag_(static_cast<uint32_t>(step.step_case())) {}
+
+  uint64_t Bits() {
+    if (next_ == words_.size()) {
+      words_ = Philox(seed_, image_, view_, tag_);
+      tag_ += 256;
+      next_ = 0;
+    }
+    return words_[next_++];
+  }
+  // In 0..n-1.
+  int Index(size_t n) { return static_cast<int>(UniformInt(Bits(), n)); }
+  bool Coin() { return Index(2) == 1; }
+  double Uniform() { return UniformDouble(Bits()); }
+  // In f32, as torch draws it.
+  double Within(const config::Interval& interval) {
+    return static_cast<float>(interval.min() + (interval.max() - interval.min()) * Uniform());
+  }
+
+  // Standard normal: Box and Muller.
+  double Normal() {
+    const double radius = std::sqrt(-2 * std::log(1 - Uniform()));
+    return radius * std::cos(2 * 3.14159265358979323846 * Uniform());
+  }
+
+  // Gamma of shape `alpha` > 0 and scale 1: Marsaglia & Tsang 2000.
+  double Gamma(double alpha) {
+    if (alpha < 1) {
+      const double greater = Gamma(alpha + 1);
+      return greater * std::pow(1 - Uniform(), 1 / alpha);
+    }
+    const double d = alpha - 1.0 / 3, c = 1 / std::sqrt(9 * d);
+    while (true) {
+      const double x = Normal(), v = std::pow(1 + c * x, 3);
+      if (v > 0 && std::log(1 - Uniform()) < x * x / 2 + d - d * v + d * std::log(v)) return d * v;
+    }
+  }
+
+  // Symmetric Dirichlet. Where alpha is so small that all vanish, one of them is 1.
+  std::vector<double> Dirichlet(double alpha, int n) {
+    std::vector<double> parts;
+    double sum = 0;
+    for (int i = 0; i < n; ++i) sum += parts.emplace_back(Gamma(alpha));
+    if (sum > 0) {
+      for (double& part : parts) part /= sum;
+    } else {
+      parts[static_cast<size_t>(Index(parts.size()))] = 1;
+    }
+    return parts;
+  }
+
+ private:
+  uint64_t seed_, image_;
+  uint32_t view_, tag_;
+  PhiloxBits words_ = {};
+  size_t next_ = 2;
+};
+
+using Chain = std::vector<AugmentChoice>;
+
+Chain DrawAutoAugment(const AutoAugment& config, Draws& draws, int64_t height, int64_t width) {
+  const absl::Span<const Pair> pairs = PairsOf(config.policy());
+  Chain chain;
+  for (const PairOp& one : pairs[static_cast<size_t>(draws.Index(pairs.size()))]) {
+    const bool used = draws.Uniform() < one.probability;
+    const bool negative = draws.Coin();
+    const int level = config.has_magnitude() ? config.magnitude() : one.level;
+    if (used) {
+      chain.push_back(AtLevel(one.op, AugmentSpace::kStandard, level, kAutoAugmentLevels, negative, height, width));
+    }
+  }
+  return chain;
+}
+
+Chain DrawRandAugment(const config::RandAugment& config, Draws& draws, int64_t height, int64_t width) {
+  Chain chain;
+  for (int i = 0; i < config.num_ops(); ++i) {
+    const Op op = kOps[draws.Index(std::size(kOps))];
+    chain.push_back(AtLevel(op, AugmentSpace::kStandard, config.magnitude(), config.num_magnitude_bins(), draws.Coin(),
+                            height, width));
+  }
+  return chain;
+}
+
+Chain DrawTrivialAugment(const config::TrivialAugment& config, Draws& draws, int64_t height, int64_t width) {
+  const Op op = kOps[draws.Index(std::size(kOps))];
+  const int drawn = draws.Index(static_cast<size_t>(config.num_magnitude_bins()));
+  const int bin = config.has_magnitude() ? config.magnitude() : drawn;
+  return {AtLevel(op, AugmentSpace::kWide, bin, config.num_magnitude_bins(), draws.Coin(), height, width)};
+}
+
+AugmentPolicy::Drawn DrawAugMix(const config::AugMix& config, Draws& draws, int64_t height, int64_t width) {
+  AugmentPolicy::Drawn drawn;
+  // torchvision's weights are f32.
+  const std::vector<double> shares = draws.Dirichlet(config.alpha(), 2);
+  drawn.weights.push_back(static_cast<float>(shares[0]));
+  for (const double weight : draws.Dirichlet(config.alpha(), config.mixture_width())) {
+    drawn.weights.push_back(static_cast<float>(weight) * static_cast<float>(shares[1]));
+  }
+  for (int k = 0; k < config.mixture_width(); ++k) {
+    Chain& chain = drawn.chains.emplace_back();
+    const int depth = config.chain_depth() > 0 ? config.chain_depth() : 1 + draws.Index(3);
+    for (int i = 0; i < depth; ++i) {
+      const Op op = kMixOps[draws.Index(config.all_ops() ? std::size(kMixOps) : kFewMixOps)];
+      const int level = draws.Index(static_cast<size_t>(config.severity()));
+      chain.push_back(AtLevel(op, AugmentSpace::kMix, config.has_magnitude() ? config.magnitude() : level,
+                              kAugMixLevels, draws.Coin(), height, width));
+    }
+  }
+  return drawn;
+}
+
+Chain DrawColorJitter(const config::ColorJitter& config, Draws& draws) {
+  Chain chain;
+  if (config.has_brightness()) chain.push_back({Op::kBrightness, draws.Within(config.brightness())});
+  if (config.has_contrast()) chain.push_back({Op::kContrast, draws.Within(config.contrast())});
+  if (config.has_saturation()) chain.push_back({Op::kColor, draws.Within(config.saturation())});
+  if (config.has_hue()) chain.push_back({Op::kHue, draws.Within(config.hue())});
+  for (size_t left = chain.size(); left > 1; --left) {
+    std::swap(chain[left - 1], chain[static_cast<size_t>(draws.Index(left))]);
+  }
+  return chain;
+}
+
+// An error unless least <= value <= greatest; NaN is an error, too.
+absl::Status CheckWithin(absl::string_view field, double value, double least, double greatest) {
+  if (value >= least && value <= greatest) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrFormat("%s is %g; permitted are %g..%g", field, value, least, greatest));
+}
+
+absl::Status CheckInterval(absl::string_view field, bool given, const config::Interval& interval, double least,
+                           double greatest) {
+  if (!given) return absl::OkStatus();
+  if (absl::Status status = CheckWithin(absl::StrFormat("%s.min", field), interval.min(), least, greatest);
+      !status.ok()) {
+    return status;
+  }
+  return CheckWithin(absl::StrFormat("%s.max", field), interval.max(), interval.min(), greatest);
+}
+
+absl::Status First(std::initializer_list<absl::Status> statuses) {
+  for (const absl::Status& status : statuses) {
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Check(const AugmentStep& step) {
+  switch (step.step_case()) {
+    case AugmentStep::kAutoAugment:
+      return CheckWithin("auto_augment.magnitude", step.auto_augment().magnitude(), 0, kAutoAugmentLevels - 1);
+    case AugmentStep::kRandAugment: {
+      const config::RandAugment& config = step.rand_augment();
+      return First({CheckWithin("rand_augment.num_ops", config.num_ops(), 1, 16),
+                    CheckWithin("rand_augment.num_magnitude_bins", config.num_magnitude_bins(), 2, 1000),
+                    CheckWithin("rand_augment.magnitude", config.magnitude(), 0, config.num_magnitude_bins() - 1)});
+    }
+    case AugmentStep::kTrivialAugment: {
+      const config::TrivialAugment& config = step.trivial_augment();
+      return First({CheckWithin("trivial_augment.num_magnitude_bins", config.num_magnitude_bins(), 2, 1000),
+                    CheckWithin("trivial_augment.magnitude", config.magnitude(), 0, config.num_magnitude_bins() - 1)});
+    }
+    case AugmentStep::kAugMix: {
+      const config::AugMix& config = step.aug_mix();
+      return First({CheckWithin("aug_mix.severity", config.severity(), 1, kAugMixLevels),
+                    CheckWithin("aug_mix.mixture_width", config.mixture_width(), 1, 16),
+                    CheckWithin("aug_mix.chain_depth", config.chain_depth(), -1, 16),
+                    CheckWithin("aug_mix.alpha", config.alpha(), 0.01, 1000),
+                    CheckWithin("aug_mix.magnitude", config.magnitude(), 0, kAugMixLevels - 1)});
+    }
+    case AugmentStep::kColorJitter: {
+      const config::ColorJitter& config = step.color_jitter();
+      return First({CheckInterval("color_jitter.brightness", config.has_brightness(), config.brightness(), 0, 100),
+                    CheckInterval("color_jitter.contrast", config.has_contrast(), config.contrast(), 0, 100),
+                    CheckInterval("color_jitter.saturation", config.has_saturation(), config.saturation(), 0, 100),
+                    CheckInterval("color_jitter.hue", config.has_hue(), config.hue(), -0.5, 0.5)});
+    }
+    case AugmentStep::kCrop:
+    case AugmentStep::kFlip:
+    case AugmentStep::kCutout:
+    case AugmentStep::STEP_NOT_SET:
+      break;
+  }
+  return absl::InvalidArgumentError(
+      "not a policy; give auto_augment, rand_augment, trivial_augment, aug_mix or color_jitter");
+}
+
+}  // namespace
+
+absl::StatusOr<AugmentPolicy> AugmentPolicy::Create(const AugmentStep& step) {
+  if (absl::Status status = Check(step); !status.ok()) return status;
+  return AugmentPolicy(step);
+}
+
+int AugmentPolicy::chains() const { return mixes() ? step_.aug_mix().mixture_width() : 1; }
+
+int AugmentPolicy::longest_chain() const {
+  if (step_.has_auto_augment()) return 2;
+  if (step_.has_rand_augment()) return step_.rand_augment().num_ops();
+  if (step_.has_trivial_augment()) return 1;
+  if (step_.has_color_jitter()) return 4;
+  return step_.aug_mix().chain_depth() > 0 ? step_.aug_mix().chain_depth() : 3;
+}
+
+AugmentPolicy::Drawn AugmentPolicy::Draw(uint64_t seed, int64_t image, int64_t view, int64_t height,
+                                         int64_t width) const {
+  Draws draws(seed, image, view, step_);
+  if (step_.has_aug_mix()) return DrawAugMix(step_.aug_mix(), draws, height, width);
+  Chain chain;
+  if (step_.has_auto_augment()) {
+    chain = DrawAutoAugment(step_.auto_augment(), draws, height, width);
+  } else if (step_.has_rand_augment()) {
+    chain = DrawRandAugment(step_.rand_augment(), draws, height, width);
+  } else if (step_.has_trivial_augment()) {
+    chain = DrawTrivialAugment(step_.trivial_augment(), draws, height, width);
+  } else {
+    chain = DrawColorJitter(step_.color_jitter(), draws);
+  }
+  return {{std::move(chain)}, {}};
+}
+
+}  // namespace retort::data
