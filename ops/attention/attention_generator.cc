@@ -95,7 +95,8 @@ class Attention : public Halide::Generator<Attention> {
     // Products instead of select: on a GPU a stage that is needed now and then would wait at barriers now and then.
     const Expr normalized = cast<float>(*normalize);
     const Expr divisor = select(strict_float(length(b) < kMinimumNorm), kMinimumNorm, length(b));  // Keeps NaN.
-    norm(b) = normalized * divisor + (1.0f - normalized);
+    // Strict: 1 + normalized * (divisor - 1) would lose a small divisor.
+    norm(b) = strict_float(normalized * divisor + (1.0f - normalized));
     Func q("q");
     q(x, y, b) = mean(x, y, b) / norm(b);
     if (mode == Mode::kMap) {
@@ -262,7 +263,8 @@ class Attention : public Halide::Generator<Attention> {
       output.split(x, xo, x, lanes, TailStrategy::GuardWithIf).reorder(c, xo, y, x, b).gpu_blocks(b).gpu_threads(x);
     } else {
       output.split(c, co, c, 32, TailStrategy::GuardWithIf).split(x, xo, x, lanes / 32, TailStrategy::GuardWithIf);
-      output.reorder(co, xo, y, c, x, b).gpu_blocks(b).gpu_threads(c, x);
+      // 32 channels by 4 places, as one dimension of threads: all stages of a block have 128.
+      output.reorder(co, xo, y, c, x, b).fuse(c, x, c).gpu_blocks(b).gpu_threads(c);
     }
     if (rows != nullptr) rows->gpu_blocks(b).compute_with(output, b);
 

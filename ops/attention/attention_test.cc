@@ -149,7 +149,7 @@ struct Arguments {
   absl::Status Run(Device::Kind kind = Device::Kind::kHost) {
     const ActivationMapParameters parameters = {p.kind, p.normalize};
     for (halide_buffer_t* buffer : Buffers()) {
-      if (p.batch > 0) testing::ToDevice(kind, buffer);
+      if (buffer->number_of_elements() > 0) testing::ToDevice(kind, buffer);
     }
     absl::Status status = ActivationMap(features.buffer, parameters, map, {kind});
     if (status.ok()) status = ActivationMapBackward(features.buffer, weight, parameters, backward.buffer, {kind});
@@ -159,7 +159,7 @@ struct Arguments {
       status = AttentionTransfer(features.buffer, target, parameters, {gradient.buffer, rows, loss}, {kind});
     }
     for (halide_buffer_t* buffer : Buffers()) {
-      if (p.batch > 0) testing::ToHost(kind, buffer);
+      if (buffer->number_of_elements() > 0) testing::ToHost(kind, buffer);
     }
     return status;
   }
