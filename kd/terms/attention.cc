@@ -6,28 +6,21 @@
 
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/adaptive_avg_pool2d.h"
-#include "ATen/ops/linalg_vector_norm.h"
-#include "ATen/ops/mse_loss.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
 #include "retort/data/io/status_macros.h"
 #include "retort/kd/terms/shapes.h"
+#include "retort/ops/attention/activation_map_parameters.h"
+#include "retort/ops/torch/autograd/attention.h"
 
 namespace retort::kd {
 namespace {
 
-constexpr double kMinimumNorm = 1e-12;
-
-// [B,C,H',W'] -> [B,H*W]: pooled to H x W, squared, averaged over channels.
-at::Tensor AttentionMap(const at::Tensor& features, int64_t height, int64_t width) {
+// [B,C,H',W'] -> [B,C,H,W]
+at::Tensor Pooled(const at::Tensor& features, int64_t height, int64_t width) {
   const bool pool = features.size(2) != height || features.size(3) != width;
-  const at::Tensor pooled = pool ? at::adaptive_avg_pool2d(features, {height, width}) : features;
-  return pooled.square().mean(1).flatten(1);
-}
-
-at::Tensor Normalized(const at::Tensor& map) {
-  return map / at::linalg_vector_norm(map, 2, /*dim=*/1, /*keepdim=*/true).clamp_min(kMinimumNorm);
+  return pool ? at::adaptive_avg_pool2d(features, {height, width}) : features;
 }
 
 // True if `large` is nowhere smaller than `small`.
@@ -82,15 +75,11 @@ class Attention final : public Term {
     }
     const int64_t height = std::min(student.size(2), teacher.size(2));
     const int64_t width = std::min(student.size(3), teacher.size(3));
-    const at::Tensor ours = AttentionMap(student, height, width);
-    const at::Tensor theirs = AttentionMap(teacher, height, width);
-    switch (config_.form()) {
-      case config::Attention::NORMALIZED_MEAN_SQUARE:
-        return at::mse_loss(Normalized(ours), Normalized(theirs));
-      case config::Attention::MEAN_SQUARE:
-        return at::mse_loss(ours, theirs);
-    }
-    return absl::InternalError("attention: a form that the schema does not know");
+    const ops::ActivationMapParameters parameters = {ops::ActivationKind::kMeanSquare,
+                                                     config_.form() == config::Attention::NORMALIZED_MEAN_SQUARE};
+    RETORT_ASSIGN_OR_RETURN(const at::Tensor target,
+                            ops::torch::ActivationMap(Pooled(teacher, height, width), parameters));
+    return ops::torch::AttentionTransfer(Pooled(student, height, width), target, parameters);
   }
 
   const config::Attention config_;

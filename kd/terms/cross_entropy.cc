@@ -1,11 +1,10 @@
 #include "retort/kd/terms/cross_entropy.h"
 
-#include "ATen/core/Reduction.h"
-#include "ATen/ops/cross_entropy_loss.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
 #include "retort/kd/terms/shapes.h"
+#include "retort/ops/torch/autograd/softmax_loss.h"
 
 namespace retort::kd {
 namespace {
@@ -23,8 +22,7 @@ class CrossEntropy final : public Term {
       return absl::InvalidArgumentError(absl::StrCat("cross_entropy: logits ", ShapeText(logits), " and labels ",
                                                      ShapeText(step.labels), " must be [B,K] and [B]"));
     }
-    return at::cross_entropy_loss(logits, step.labels, /*weight=*/{}, at::Reduction::Mean, /*ignore_index=*/-100,
-                                  label_smoothing_);
+    return ops::torch::CrossEntropy(logits, step.labels, label_smoothing_);
   }
 
  private:

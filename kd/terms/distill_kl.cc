@@ -1,14 +1,13 @@
 #include "retort/kd/terms/distill_kl.h"
 
 #include "ATen/TensorOperators.h"
-#include "ATen/core/Reduction.h"
-#include "ATen/ops/kl_div.h"
 #include "ATen/ops/log_softmax.h"
 #include "ATen/ops/softmax.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
 #include "retort/kd/terms/shapes.h"
+#include "retort/ops/torch/autograd/softmax_loss.h"
 
 namespace retort::kd {
 namespace {
@@ -33,14 +32,12 @@ class DistillKl final : public Term {
                                                      " and of the teacher ", ShapeText(teacher),
                                                      " must both be [B,K]; do they know the same classes?"));
     }
-    const double scale = temperature_ * temperature_ / static_cast<double>(student.size(0));
-    const at::Tensor log_q = at::log_softmax(student / temperature_, 1);
     switch (form_) {
-      case config::DistillKl::KL: {
-        const at::Tensor log_p = at::log_softmax(teacher / temperature_, 1);
-        return at::kl_div(log_q, log_p, at::Reduction::Sum, /*log_target=*/true) * scale;
-      }
+      case config::DistillKl::KL:
+        return ops::torch::DistillKl(student, teacher, temperature_);
       case config::DistillKl::SOFT_CROSS_ENTROPY: {
+        const double scale = temperature_ * temperature_ / static_cast<double>(student.size(0));
+        const at::Tensor log_q = at::log_softmax(student / temperature_, 1);
         const at::Tensor p = at::softmax(teacher / temperature_, 1);
         return (p * log_q).sum() * -scale;
       }

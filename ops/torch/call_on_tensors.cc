@@ -11,14 +11,14 @@
 
 namespace retort::ops::torch {
 
-absl::Status CallOnTensors(std::initializer_list<NamedTensor> tensors,
+absl::Status CallOnTensors(absl::Span<const NamedTensor> tensors,
                            absl::FunctionRef<absl::Status(absl::Span<halide_buffer_t* const>, const Device&)> op) {
   std::vector<TensorView> views;
   views.reserve(tensors.size());
   for (const NamedTensor& named : tensors) {
     absl::StatusOr<TensorView> view = TensorView::Create(named.name, named.tensor);
     if (!view.ok()) return view.status();
-    if (const NamedTensor& first = *tensors.begin(); named.tensor.device() != first.tensor.device()) {
+    if (const NamedTensor& first = tensors.front(); named.tensor.device() != first.tensor.device()) {
       return absl::InvalidArgumentError(absl::StrFormat("tensor %s is on %s, but %s is on %s; give all on one device",
                                                         named.name, named.tensor.device().str(), first.name,
                                                         first.tensor.device().str()));
@@ -28,7 +28,7 @@ absl::Status CallOnTensors(std::initializer_list<NamedTensor> tensors,
   std::vector<halide_buffer_t*> buffers;
   for (TensorView& view : views) buffers.push_back(view.buffer());
 
-  const at::Device device = tensors.begin()->tensor.device();
+  const at::Device device = tensors.front().tensor.device();
   if (device.is_cpu()) {
     UseTorchThreads();
     return op(buffers, {});

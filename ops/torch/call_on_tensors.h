@@ -1,8 +1,6 @@
 // Ops on tensors.
 #pragma once
 
-#include <initializer_list>
-
 #include "ATen/core/Tensor.h"
 #include "HalideRuntime.h"
 #include "absl/functional/function_ref.h"
@@ -30,7 +28,7 @@ struct NamedTensor {
 //
 // InvalidArgument if a tensor cannot be viewed or if they lie on several devices; Unavailable where CUDA has no context
 // to give.
-absl::Status CallOnTensors(std::initializer_list<NamedTensor> tensors,
+absl::Status CallOnTensors(absl::Span<const NamedTensor> tensors,
                            absl::FunctionRef<absl::Status(absl::Span<halide_buffer_t* const>, const Device&)> op);
 
 }  // namespace retort::ops::torch

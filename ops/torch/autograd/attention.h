@@ -1,0 +1,27 @@
+// Activation maps and attention transfer (ops/attention) on tensors, differentiable by the features.
+#pragma once
+
+#include "ATen/core/Tensor.h"
+#include "absl/status/statusor.h"
+
+#include "retort/ops/attention/activation_map_parameters.h"
+
+namespace retort::ops::torch {
+
+// features [B,C,H,W] -> map [B,H,W] as ops/attention/activation_map.h says; all strides are permitted, NCHW and
+// channels_last are fast.
+//
+// Features of f32 take the fused op; other types, and a backward pass that is to be differentiated again
+// (create_graph), take the formula in plain ATen operators. The maximum's gradient is shared evenly among equals.
+//
+// InvalidArgument for other shapes, and what ops::ActivationMap and TensorView::Create say.
+absl::StatusOr<at::Tensor> ActivationMap(const at::Tensor& features, const ActivationMapParameters& parameters);
+
+// Mean over (b,y,x) of (q - target)^2, q the map of the features, target [B,H,W] of the same type: the teacher's map, a
+// constant. Where the target is smaller than the features, these are first averaged to its size (adaptively, each
+// place over the pixels it covers), before the map is taken; HobbitLong/RepDistiller, distiller_zoo/AT.py. An empty
+// batch has the loss 0.
+absl::StatusOr<at::Tensor> AttentionTransfer(const at::Tensor& features, const at::Tensor& target,
+                                             const ActivationMapParameters& parameters);
+
+}  // namespace retort::ops::torch

@@ -1,0 +1,136 @@
+#include "retort/ops/torch/autograd/attention.h"
+
+#include <cmath>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "ATen/CPUGeneratorImpl.h"
+#include "ATen/TensorOperators.h"
+#include "ATen/ops/arange.h"
+#include "ATen/ops/ones.h"
+#include "ATen/ops/randn.h"
+#include "ATen/ops/zeros.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "torch/csrc/autograd/autograd.h"
+
+#include "retort/testing/gradient_check.h"
+
+namespace retort::ops::torch {
+namespace {
+
+using ::testing::HasSubstr;
+
+// 0, factor, 2 factor, ... along dimension `dim` of four.
+at::Tensor Ramp(int64_t size, double factor, int64_t dim) {
+  std::vector<int64_t> shape(4, 1);
+  shape[static_cast<size_t>(dim)] = size;
+  return (at::arange(size, at::kDouble) * factor).reshape(shape);
+}
+
+// The maps that the published values are for.
+at::Tensor Student() { return (Ramp(4, 0.3, 0) + Ramp(6, 0.5, 1) + Ramp(8, 1.1, 2) + Ramp(8, -0.7, 3) + 0.05).sin(); }
+
+at::Tensor Teacher(int64_t size) {
+  return (Ramp(4, 0.2, 0) + Ramp(8, -0.4, 1) + Ramp(size, 0.9, 2) + Ramp(size, 1.3, 3)).cos();
+}
+
+// Without two channels of nearly the same magnitude, as sines have them.
+at::Tensor Features() { return at::randn({4, 6, 8, 8}, at::detail::createCPUGenerator(17), at::kDouble); }
+
+TEST(AttentionTransferTest, EqualsThePublishedValuesInBothPrecisionsAndLayouts) {
+  for (const auto& [size, value, norm] :
+       {std::tuple{8, 2.1863983117e-05, 8.41847366035e-05}, {4, 7.6963954498e-05, 3.94340693914e-04}}) {
+    for (const at::ScalarType type : {at::kDouble, at::kFloat}) {
+      for (const at::MemoryFormat format : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
+        const at::Tensor f = Student().to(type).contiguous(format).set_requires_grad(true);
+        const at::Tensor target = *ActivationMap(Teacher(size).to(type).contiguous(format), {});
+        const at::Tensor loss = *AttentionTransfer(f, target, {});
+        const double tolerance = type == at::kDouble ? 1e-9 : 1e-4;
+        EXPECT_NEAR(loss.item<double>(), value, tolerance * value);
+        loss.backward();
+        EXPECT_NEAR(f.grad().norm().item<double>(), norm, tolerance * norm);
+        EXPECT_TRUE(f.grad().is_contiguous(format));
+      }
+    }
+  }
+}
+
+class ActivationKindTest : public ::testing::TestWithParam<std::tuple<ActivationKind, bool>> {
+ protected:
+  ActivationMapParameters Parameters() const { return {std::get<0>(GetParam()), std::get<1>(GetParam())}; }
+
+  at::Tensor OfMap(const at::Tensor& features) const {
+    const at::Tensor map = *ActivationMap(features, Parameters());
+    return (map * at::arange(64, map.options()).reshape({8, 8})).sum();
+  }
+
+  at::Tensor OfLoss(const at::Tensor& features) const {
+    const at::Tensor target = *ActivationMap(Teacher(8).to(features.scalar_type()), Parameters());
+    return *AttentionTransfer(features, target, Parameters());
+  }
+};
+
+TEST_P(ActivationKindTest, FusedAndPlainFormulaAgree) {
+  for (const bool loss : {false, true}) {
+    std::vector<at::Tensor> gradients, values;
+    for (const at::ScalarType type : {at::kDouble, at::kFloat}) {
+      const at::Tensor f = Features().to(type).set_requires_grad(true);
+      const at::Tensor value = loss ? OfLoss(f) : OfMap(f);
+      (value * 2).backward();
+      values.push_back(value);
+      gradients.push_back(f.grad().to(at::kDouble));
+    }
+    EXPECT_NEAR(values[0].item<double>(), values[1].item<double>(), 1e-4 * std::abs(values[0].item<double>()));
+    EXPECT_LT((gradients[0] - gradients[1]).abs().max().item<double>(), 1e-4 * gradients[0].abs().max().item<double>());
+  }
+}
+
+TEST_P(ActivationKindTest, PlainFormulaHasTheGradientOfCentralDifferences) {
+  const at::Tensor f = Features().slice(0, 0, 1);
+  EXPECT_LT(testing::GradientError([&](const at::Tensor& x) { return OfMap(x); }, f), 1e-4);
+}
+
+TEST_P(ActivationKindTest, IsTwiceDifferentiable) {
+  std::vector<at::Tensor> second;
+  for (const at::ScalarType type : {at::kDouble, at::kFloat}) {
+    const at::Tensor f = Features().to(type).set_requires_grad(true);
+    const at::Tensor gradient =
+        ::torch::autograd::grad({OfMap(f).square()}, {f}, {}, /*retain_graph=*/true, /*create_graph=*/true)[0];
+    gradient.square().sum().backward();
+    second.push_back(f.grad().to(at::kDouble));
+  }
+  EXPECT_LT((second[0] - second[1]).abs().max().item<double>(), 1e-3 * second[0].abs().max().item<double>());
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, ActivationKindTest,
+                         ::testing::Combine(::testing::Values(ActivationKind::kMeanAbsolute,
+                                                              ActivationKind::kMeanSquare, ActivationKind::kMeanFourth,
+                                                              ActivationKind::kMaximum),
+                                            ::testing::Bool()));
+
+TEST(ActivationMapTest, TakesSlicesAsTheyLie) {
+  const at::Tensor whole = Student().to(at::kFloat);
+  for (const at::Tensor& slice : {whole.slice(3, 1, 6), whole.slice(2, 1, 8, 2), whole.slice(3, 0, 8, 2),
+                                  whole.transpose(2, 3), whole.slice(1, 1, 4)}) {
+    const at::Tensor map = *ActivationMap(slice, {}), same = *ActivationMap(slice.contiguous(), {});
+    EXPECT_LT((map - same).abs().max().item<double>(), 1e-6);
+  }
+}
+
+TEST(ActivationMapTest, OtherShapesAreRefused) {
+  EXPECT_EQ(ActivationMap(Student()[0], {}).status().code(), absl::StatusCode::kInvalidArgument);
+  const absl::Status status = AttentionTransfer(Student(), at::ones({4, 9, 8}, at::kDouble), {}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("target [4,9,8]"));
+}
+
+TEST(ActivationMapTest, AnEmptyBatchIsPermitted) {
+  const at::Tensor f = at::zeros({0, 3, 4, 4});
+  EXPECT_EQ(ActivationMap(f, {})->numel(), 0);
+  EXPECT_EQ(AttentionTransfer(f, at::zeros({0, 4, 4}), {})->item<float>(), 0);
+}
+
+}  // namespace
+}  // namespace retort::ops::torch

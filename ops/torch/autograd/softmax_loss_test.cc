@@ -1,0 +1,152 @@
+#include "retort/ops/torch/autograd/softmax_loss.h"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "ATen/TensorOperators.h"
+#include "ATen/ops/arange.h"
+#include "ATen/ops/ones.h"
+#include "ATen/ops/softmax.h"
+#include "ATen/ops/tensor.h"
+#include "ATen/ops/zeros.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "torch/csrc/autograd/autograd.h"
+
+#include "retort/testing/gradient_check.h"
+
+namespace retort::ops::torch {
+namespace {
+
+using ::testing::HasSubstr;
+
+// The logits, [4,5], that the published values are for.
+at::Tensor Student() {
+  const at::Tensor i = at::arange(4, at::kDouble).unsqueeze(1), c = at::arange(5, at::kDouble).unsqueeze(0);
+  return (i * 0.7 + c * 1.3 + 0.2).sin() * 3;
+}
+
+at::Tensor Teacher() {
+  const at::Tensor i = at::arange(4, at::kDouble).unsqueeze(1), c = at::arange(5, at::kDouble).unsqueeze(0);
+  return (i * 0.5 - c * 0.9 + 0.1).cos() * 4;
+}
+
+at::Tensor Labels() { return at::tensor({0, 3, 1, 4}, at::kLong); }
+
+struct Case {
+  std::string name;
+  std::function<at::Tensor(const at::Tensor&)> loss;
+  double value;
+  double gradient_norm;
+};
+
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
+at::Tensor LikeTeacher(const at::Tensor& z) { return Teacher().to(z.scalar_type()); }
+
+std::vector<Case> Cases() {
+  const auto top_two = [](const at::Tensor& z) {
+    const auto [values, indices] = LikeTeacher(z).topk(2, 1);
+    const DistillParameters parameters = {0, 1, 0, 1};
+    return CrossEntropyTopK(z, Labels(), values, indices.to(at::kInt), LikeTeacher(z).logsumexp(1), parameters)->total;
+  };
+  return {
+      {"CrossEntropy", [](const at::Tensor& z) { return *CrossEntropy(z, Labels(), 0); }, 2.94439764397,
+       0.541482431941},
+      {"SoftCrossEntropy", [](const at::Tensor& z) { return *SoftCrossEntropy(z, at::softmax(LikeTeacher(z), 1)); },
+       2.95898304804, 0.40844585696},
+      {"DistillKl", [](const at::Tensor& z) { return *DistillKl(z, LikeTeacher(z), 4); }, 3.99083614555,
+       0.613367842733},
+      {"CrossEntropyKl",
+       [](const at::Tensor& z) {
+         return CrossEntropyKl(z, Labels(), LikeTeacher(z), {0, 2, 0, 1})->total;
+       },
+       3.1845337876, 0.531258237024},
+      {"Dkd", [](const at::Tensor& z) { return Dkd(z, LikeTeacher(z), Labels(), 4, 1, 8)->total; }, 27.4141671322,
+       4.8307917552},
+      // Published with the teacher's entropy; the gradient is without.
+      {"CrossEntropyTopK", top_two, 0, 0.409173741485},
+  };
+}
+
+class SoftmaxLossTest : public ::testing::TestWithParam<Case> {};
+
+TEST_P(SoftmaxLossTest, EqualsThePublishedValuesInBothPrecisions) {
+  for (const at::ScalarType type : {at::kDouble, at::kFloat}) {
+    const at::Tensor z = Student().to(type).set_requires_grad(true);
+    const at::Tensor loss = GetParam().loss(z);
+    const double tolerance = type == at::kDouble ? 1e-10 : 2e-6;
+    if (GetParam().value != 0) {
+      EXPECT_NEAR(loss.item<double>(), GetParam().value, tolerance * GetParam().value);
+    }
+    loss.backward();
+    EXPECT_NEAR(z.grad().norm().item<double>(), GetParam().gradient_norm, tolerance * GetParam().gradient_norm);
+  }
+}
+
+TEST_P(SoftmaxLossTest, PlainFormulaHasTheGradientOfCentralDifferences) {
+  EXPECT_LT(testing::GradientError(GetParam().loss, Student()), 1e-6);
+}
+
+TEST_P(SoftmaxLossTest, ScalesItsGradientAndTakesAnyStrides) {
+  const at::Tensor z = Student().to(at::kFloat), wide = at::zeros({5, 8}).t().slice(0, 1, 8, 2);
+  wide.copy_(z);
+  const at::Tensor a = z.clone().set_requires_grad(true), b = wide.detach().set_requires_grad(true);
+  ASSERT_NE(b.stride(1), 1);
+  GetParam().loss(a).backward();
+  (GetParam().loss(b) * 3).backward();
+  EXPECT_TRUE(at::equal(a.grad() * 3, b.grad()));
+}
+
+// The gradient's gradient: of a fused loss as of the plain formula.
+TEST_P(SoftmaxLossTest, IsTwiceDifferentiable) {
+  std::vector<at::Tensor> second;
+  for (const at::ScalarType type : {at::kDouble, at::kFloat}) {
+    const at::Tensor z = Student().to(type).set_requires_grad(true);
+    const at::Tensor gradient =
+        ::torch::autograd::grad({GetParam().loss(z)}, {z}, {}, /*retain_graph=*/true, /*create_graph=*/true)[0];
+    gradient.square().sum().backward();
+    second.push_back(z.grad().to(at::kDouble));
+  }
+  EXPECT_GT(second[0].abs().max().item<double>(), 1e-3);
+  EXPECT_LT((second[0] - second[1]).abs().max().item<double>(), 1e-5 * second[0].abs().max().item<double>());
+}
+
+TEST_P(SoftmaxLossTest, OfNoGradientIsAPlainNumber) {
+  EXPECT_FALSE(GetParam().loss(Student().to(at::kFloat)).requires_grad());
+}
+
+TEST_P(SoftmaxLossTest, RefusesASecondBackwardPass) {
+  const at::Tensor z = Student().to(at::kFloat).set_requires_grad(true);
+  const at::Tensor loss = GetParam().loss(z);
+  loss.backward();
+  EXPECT_THROW(loss.backward(), c10::Error);
+}
+
+INSTANTIATE_TEST_SUITE_P(Losses, SoftmaxLossTest, ::testing::ValuesIn(Cases()),
+                         [](const auto& instance) { return instance.param.name; });
+
+TEST(SoftmaxLossErrorTest, ALabelBeyondTheClassesIsNamed) {
+  const absl::Status status = CrossEntropy(Student().to(at::kFloat), at::tensor({0, 3, 5, 4}, at::kLong), 0).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("labels[2] = 5"));
+}
+
+TEST(SoftmaxLossErrorTest, OtherShapesAreRefused) {
+  const at::Tensor z = Student().to(at::kFloat);
+  EXPECT_EQ(CrossEntropy(z[0], Labels(), 0).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(CrossEntropy(z, Labels().slice(0, 1), 0).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(DistillKl(z, z.slice(1, 1), 4).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(CrossEntropy(at::Tensor(), Labels(), 0).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(SoftmaxLossErrorTest, AnEmptyBatchHasTheLossZero) {
+  const at::Tensor z = at::zeros({0, 5}).set_requires_grad(true);
+  const at::Tensor loss = *CrossEntropy(z, at::zeros({0}, at::kLong), 0);
+  EXPECT_EQ(loss.item<float>(), 0);
+  loss.backward();
+}
+
+}  // namespace
+}  // namespace retort::ops::torch
