@@ -121,7 +121,8 @@ class Draws {
   bool Coin() { return Index(2) == 1; }
   double Uniform() { return UniformDouble(Bits()); }
   // In f32, as torch draws it.
-  double Within(const config::Interval& interval) {
+  template <typename Interval>
+  double Within(const Interval& interval) {
     return static_cast<float>(interval.min() + (interval.max() - interval.min()) * Uniform());
   }
 
@@ -236,7 +237,8 @@ absl::Status CheckWithin(absl::string_view field, double value, double least, do
   return absl::InvalidArgumentError(absl::StrFormat("%s is %g; permitted are %g..%g", field, value, least, greatest));
 }
 
-absl::Status CheckInterval(absl::string_view field, bool given, const config::Interval& interval, double least,
+template <typename Interval>
+absl::Status CheckInterval(absl::string_view field, bool given, const Interval& interval, double least,
                            double greatest) {
   if (!given) return absl::OkStatus();
   if (absl::Status status = CheckWithin(absl::StrFormat("%s.min", field), interval.min(), least, greatest);
