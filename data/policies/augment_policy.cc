@@ -285,9 +285,13 @@ absl::Status Check(const AugmentStep& step) {
                     CheckInterval("color_jitter.saturation", config.has_saturation(), config.saturation(), 0, 100),
                     CheckInterval("color_jitter.hue", config.has_hue(), config.hue(), -0.5, 0.5)});
     }
+    case AugmentStep::kRandomResizedCrop:
+    case AugmentStep::kResize:
+    case AugmentStep::kCenterCrop:
     case AugmentStep::kCrop:
     case AugmentStep::kFlip:
     case AugmentStep::kCutout:
+    case AugmentStep::kRandomErasing:
     case AugmentStep::STEP_NOT_SET:
       break;
   }

@@ -136,7 +136,7 @@ def pixels(generator, count):
 
 
 def main():
-    reference = torchvision_functions() if sys.argv[2] == "--torchvision" else PILLOW
+    reference = torchvision_functions() if "--torchvision" in sys.argv else PILLOW
     generator = random.Random(20)
     cases = []
     for name in PILLOW:

@@ -321,12 +321,15 @@ const std::vector<BadConfig>& BadConfigs() {
        .edits = {{"step { crop {} } step { flip {} }", "step { flip {} } step { crop {} }"}},
        .faults =
            {"$:13:73: stage \"views\": step[1]: \"crop\" comes too late; the order is random_resized_crop, resize, "
-            "center_crop, crop, flip, cutout, random_erasing"}},
+            "center_crop, crop, flip, auto_augment, rand_augment, trivial_augment, aug_mix, color_jitter, cutout, "
+            "random_erasing"}},
       {.name = "TrainStepsOutOfOrder",
        .edits = {{"validation {}", "validation {} augment { flip {} } augment { crop {} }"}},
-       .faults = {"$:35:69: stage \"live\": train.augment[1]: \"crop\" comes too late; the order is "
-                  "random_resized_crop, resize, "
-                  "center_crop, crop, flip, cutout, random_erasing"}},
+       .faults =
+           {"$:35:69: stage \"live\": train.augment[1]: \"crop\" comes too late; the order is "
+            "random_resized_crop, resize, "
+            "center_crop, crop, flip, auto_augment, rand_augment, trivial_augment, aug_mix, color_jitter, cutout, "
+            "random_erasing"}},
       {.name = "MeanAndStdDiffer",
        .edits = {{"std: [0.2, 0.2, 0.2]", "std: 0.2"}},
        .faults = {"$:35:49: stage \"live\": train.normalize: mean has 3 numbers, std 1; both need one a channel"}},
