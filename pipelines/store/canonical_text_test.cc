@@ -179,7 +179,7 @@ void Scalars(const google::protobuf::Descriptor* type, std::set<std::string>* sc
 
 TEST(CanonicalText, EveryFieldThatDecidesAResultChangesIt) {
   std::set<std::string> changed;
-  for (int choice = 0; choice < 28; ++choice) {  // 7 kinds of stage times 4 terms
+  for (int choice = 0; choice < 364; ++choice) {  // 7 kinds of stage times 4 terms times 13 steps
     config::Pipeline pipeline;
     Fill(&pipeline, choice);
     ChangeEach(pipeline, &pipeline, /*expect_equal=*/false, &changed);
