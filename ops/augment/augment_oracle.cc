@@ -135,6 +135,7 @@ std::array<int, 3> Hue(int red, int green, int blue, int shift) {
 
 std::vector<uint8_t> AugmentOracle(const AugmentRecord& record, const std::vector<uint8_t>& image, int height,
                                    int width, int channels) {
+  if (image.empty()) return {};
   const Picture picture = {image, height, width, channels};
   const int mean = GreyMean(picture);
   std::array<std::array<int, 256>, 3> table = {};
