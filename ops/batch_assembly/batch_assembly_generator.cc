@@ -112,7 +112,7 @@ class BatchAssembly : public Halide::Generator<BatchAssembly> {
     if (!mix) return Source(0, column, channel);
     const Expr one = Source(0, column, channel), other = Source(1, column, channel);
     const Expr in_box = Within(column, mix_box(0, b), mix_box(1, b), mix_box(2, b), mix_box(3, b));
-    return select(in_box, other, strict(strict(one * lambda(b)) + strict(other * strict(1.0f - lambda(b)))));
+    return select(in_box, other, strict(Product(one, lambda(b)) + Product(other, strict(1.0f - lambda(b)))));
   }
 
   // The same of source s alone.
@@ -121,7 +121,7 @@ class BatchAssembly : public Halide::Generator<BatchAssembly> {
     const Expr erased = Within(column, params(kEraseTop, s, b), params(kEraseLeft, s, b), params(kEraseBottom, s, b),
                                params(kEraseRight, s, b));
     if (element.value() == Element::kUInt8) return select(erased, cast<uint8_t>(0), pixel);
-    return select(erased, 0.0f, strict(strict(cast<float>(pixel) * scale(channel)) + offset(channel)));
+    return select(erased, 0.0f, strict(Product(cast<float>(pixel), scale(channel)) + offset(channel)));
   }
 
   // The pixel at (y, column) of the window that image b cuts out of its source s.
@@ -215,6 +215,12 @@ class BatchAssembly : public Halide::Generator<BatchAssembly> {
 
   // Never fused or reordered, so that all instruction sets give the same bits.
   static Expr strict(const Expr& e) { return Halide::strict_float(e); }
+
+  // A product to be added to. The maximum changes nothing, but CUDA's code generation fuses what stands side by side.
+  Expr Product(const Expr& a, const Expr& b) const {
+    const Expr product = strict(a * b);
+    return get_target().has_feature(Halide::Target::CUDA) ? max(product, Halide::Float(32).min()) : product;
+  }
 
   void ScheduleOnCpu() {
     // Rows are unpacked to planes in cache; vectors of a plane are then converted and, for channels_last, woven

@@ -98,7 +98,10 @@ class Resize : public Halide::Generator<Resize> {
     const Expr right = left + select(from_top >= 0 && from_top < (*erase)(2, b), (*erase)(3, b), 0);
     const Expr is_erased = x >= left && x < right;
     // Strict, so that no instruction set fuses product and sum: all give the same bits.
-    const Expr normalized = Halide::strict_float(cast<float>(pixel(y_sum(x, y, c, b))) * (*scale)(c) + (*offset)(c));
+    Expr product = Halide::strict_float(cast<float>(pixel(y_sum(x, y, c, b))) * (*scale)(c));
+    // Changes nothing, but CUDA's code generation fuses product and sum that stand side by side.
+    if (get_target().has_feature(Target::CUDA)) product = max(product, Halide::Float(32).min());
+    const Expr normalized = Halide::strict_float(product + (*offset)(c));
     (*output)(x, y, c, b) = stored(select(is_erased, (*erased)(c), normalized));
   }
 

@@ -28,9 +28,19 @@ ROWS = [
     ("C1a", "crop 4, flip, cutout 8, normalise; torchvision's Compose in a DataLoader; 1 thread", "C1", "torchvision", "images/s"),
     ("C1b", "crop 4, flip, normalise; batched tensor operations; 1 thread", "C1_crop_flip", "batched", "images/s"),
     ("C1-2", "C1a with 2 threads; DataLoader with 2 workers", "C1b", "torchvision_2_workers", "images/s"),
+    ("AA", "crop 4, flip, AutoAugment CIFAR10, normalise; torchvision's Compose in a DataLoader; 1 thread", "AA",
+     "torchvision_auto", "images/s"),
     ("C2", "RandomResizedCrop 224 of 500x375, flip, normalise; torchvision on PIL images; 1 thread", "C2", "photo_pil", "images/s"),
     ("C2v2", "the same; torchvision v2 on u8 tensors; 1 thread", "C2", "photo_v2", "images/s"),
     ("C3", "the same from JPEGs of quality 90; decode_jpeg and v2; 1 thread", "C3", "jpeg_v2", "images/s"),
+    *[(f"C9{name}{suffix}", f"attention transfer, forward and backward, {shape} {layout}; eager; 1 thread",
+       f"attention_{name}_{key}", f"attention_{name}_{key}", "calls/s")
+      for name, shape in (("a", "(128,64,16,16)"), ("b", "(128,16,32,32)"), ("c", "(64,256,14,14)"))
+      for suffix, layout, key in (("", "NCHW", "nchw"), ("l", "channels_last", "cl"))],
+    *[(f"C10-{k}", f"cross-entropy and KL at T = 4, forward and backward, 128x{k}; eager; 1 thread", f"ce_kl_{k}", f"ce_kl_{k}",
+       "calls/s") for k in (10, 100, 1000)],
+    *[(f"C10+{k}", "the same; the formula in C++ with ATen; 1 thread", f"ce_kl_{k}", f"@eager_ce_kl_{k}", "calls/s")
+      for k in (10, 100, 1000)],
     ("C4", "C1a; torch::data in the same C++ program; 1 thread", "C1", "@C4_torch_data", "images/s"),
 ]
 
@@ -101,7 +111,7 @@ def main():
         sys.exit(f"one core does {gflops:.0f} GFLOP/s in sgemm; less than 50 means that something else is running. Try later")
     result = {"machine": machine(), "sgemm_gflops_per_core": round(gflops, 1), "rounds": options.rounds, "rows": []}
     print(f"{result['machine']}; sgemm {gflops:.0f} GFLOP/s a core; median of {options.rounds} rounds in turns\n")
-    print(f"{'':5} {'ours':>12} {'peer':>12} {'ratio (least-greatest)':>24} {'tuned peer':>12} {'ratio (least-greatest)':>24}")
+    print(f"{'':8} {'ours':>12} {'peer':>12} {'ratio (least-greatest)':>24} {'tuned peer':>12} {'ratio (least-greatest)':>24}")
     for name, what, our_case, peer_case, unit in ROWS:
         if name not in wanted:
             continue
@@ -122,7 +132,7 @@ def main():
             cells += [f"{statistics.median(rates[side]):12,.0f}",
                       f"{statistics.median(ratios):9.1f} ({min(ratios):.1f}-{max(ratios):.1f})".rjust(24)]
         result["rows"].append(row)
-        print(f"{name:5} {' '.join(cells)}   {unit}: {what}", flush=True)
+        print(f"{name:8} {' '.join(cells)}   {unit}: {what}", flush=True)
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(result, file, indent=1)

@@ -15,6 +15,13 @@
 #include <vector>
 
 #include "ATen/Parallel.h"
+#include "ATen/core/Reduction.h"
+#include "ATen/ops/cross_entropy_loss.h"
+#include "ATen/ops/kl_div.h"
+#include "ATen/ops/log_softmax.h"
+#include "ATen/ops/randint.h"
+#include "ATen/ops/randn.h"
+#include "ATen/ops/softmax.h"
 #include "HalideBuffer.h"
 #include "HalideRuntime.h"
 #include "absl/status/statusor.h"
@@ -33,6 +40,8 @@
 #include "retort/ops/resize/crop_resize_params.h"
 #include "retort/ops/resize/resample_weights.h"
 #include "retort/ops/resize/resize.h"
+#include "retort/ops/torch/autograd/attention.h"
+#include "retort/ops/torch/autograd/softmax_loss.h"
 #include "retort/tools/bench/torch_data_peer.h"
 #include "retort/tools/bench/turn.h"
 
@@ -145,6 +154,46 @@ std::function<Case::Round()> PhotoPass(std::function<Buffer<uint8_t, 3>(int)> ph
   };
 }
 
+// `count` calls of a loss, forward and backward by `student`.
+std::function<Case::Round()> Calls(int count, const at::Tensor& student, std::function<at::Tensor()> loss) {
+  return [=] {
+    at::set_num_threads(1);
+    return Timed(count, [&] {
+      for (int i = 0; i < count; ++i) {
+        student.mutable_grad().reset();
+        loss().backward();
+      }
+    });
+  };
+}
+
+// The teacher's map is taken from its features in every call, as the peer does.
+Case AttentionTransfer(const char* name, std::vector<int64_t> shape, bool channels_last) {
+  return {absl::StrCat("attention_", name, channels_last ? "_cl" : "_nchw"), [=] {
+            const at::MemoryFormat layout =
+                channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
+            const at::Tensor student = at::randn(shape).contiguous(layout).requires_grad_();
+            const at::Tensor teacher = at::randn(shape).contiguous(layout);
+            return Calls(40, student, [=] {
+              return Must(ops::torch::AttentionTransfer(student, Must(ops::torch::ActivationMap(teacher, {})), {}));
+            });
+          }};
+}
+
+Case CrossEntropyKl(int64_t classes, bool eager) {
+  return {absl::StrCat(eager ? "eager_" : "", "ce_kl_", classes), [=] {
+            const at::Tensor student = at::randn({128, classes}).requires_grad_();
+            const at::Tensor teacher = at::randn({128, classes}), labels = at::randint(classes, {128}, at::kLong);
+            return Calls(500, student, [=] {
+              if (!eager) return Must(ops::torch::CrossEntropyKl(student, labels, teacher, {0, 4, 0.1f, 0.9f})).total;
+              const at::Tensor soft =
+                  at::kl_div(at::log_softmax(student.div(4), 1), at::softmax(teacher.div(4), 1), at::Reduction::Sum)
+                      .mul(16.0 / 128);
+              return at::cross_entropy_loss(student, labels).mul(0.1).add(soft.mul(0.9));
+            });
+          }};
+}
+
 const char* const kCrop = "crop { pad: 4 }";
 const char* const kFlip = "flip {}";
 const char* const kCutout = "cutout { size: 8 }";
@@ -178,6 +227,22 @@ std::vector<Case> Cases(const std::string& folder) {
        [] {
          return Pass(1, {kCrop, kFlip});
        }},
+      {"AA",
+       [] {
+         return Pass(1, {kCrop, kFlip, "auto_augment {}"});
+       }},
+      AttentionTransfer("a", {128, 64, 16, 16}, false),
+      AttentionTransfer("a", {128, 64, 16, 16}, true),
+      AttentionTransfer("b", {128, 16, 32, 32}, false),
+      AttentionTransfer("b", {128, 16, 32, 32}, true),
+      AttentionTransfer("c", {64, 256, 14, 14}, false),
+      AttentionTransfer("c", {64, 256, 14, 14}, true),
+      CrossEntropyKl(10, false),
+      CrossEntropyKl(100, false),
+      CrossEntropyKl(1000, false),
+      CrossEntropyKl(10, true),
+      CrossEntropyKl(100, true),
+      CrossEntropyKl(1000, true),
       {"C1b",
        [] {
          return Pass(2, {kCrop, kFlip, kCutout});

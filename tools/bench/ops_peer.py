@@ -152,10 +152,57 @@ def crop_flip(*more):
     return [T.RandomCrop(32, padding=4), T.RandomHorizontalFlip(), *more, T.ToTensor(), T.Normalize(MEAN, STD)]
 
 
+def calls(prepare, step, count):
+    """`count` calls of a loss, forward and backward by the student's tensor."""
+    torch.set_num_threads(1)
+    student, *others = prepare()
+
+    def run():
+        def work():
+            for _ in range(count):
+                student.grad = None
+                step(student, *others).backward()
+        return timed(count, work)
+    return run
+
+
+def attention_map(features):
+    return torch.nn.functional.normalize(features.pow(2).mean(1).flatten(1))
+
+
+def attention_transfer(shape, channels_last):
+    """The formula of Zagoruyko & Komodakis 2017, as their code has it."""
+    def prepare():
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        torch.manual_seed(1)
+        return (torch.randn(shape).contiguous(memory_format=layout).requires_grad_(),
+                torch.randn(shape).contiguous(memory_format=layout))
+    return calls(prepare, lambda s, t: (attention_map(s) - attention_map(t)).pow(2).mean(), 40)
+
+
+def cross_entropy_kl(classes):
+    def prepare():
+        torch.manual_seed(1)
+        return (torch.randn(128, classes).requires_grad_(), torch.randn(128, classes), torch.randint(classes, (128,)))
+
+    def step(student, teacher, labels):
+        f, t = torch.nn.functional, 4.0
+        soft = f.kl_div(f.log_softmax(student / t, 1), f.softmax(teacher / t, 1), reduction="batchmean")
+        return 0.1 * f.cross_entropy(student, labels) + 0.9 * t * t * soft
+    return calls(prepare, step, 500)
+
+
+MAPS = {"a": (128, 64, 16, 16), "b": (128, 16, 32, 32), "c": (64, 256, 14, 14)}
 CASES = {
     "torchvision": lambda: data_loader(crop_flip() + [Cutout(8)], 0, 6000),
     "torchvision_2_workers": lambda: data_loader(crop_flip() + [Cutout(8)], 2, 12000),
+    "torchvision_auto": lambda: data_loader(
+        [T.RandomCrop(32, padding=4), T.RandomHorizontalFlip(), T.AutoAugment(T.AutoAugmentPolicy.CIFAR10), T.ToTensor(),
+         T.Normalize(MEAN, STD)], 0, 3000),
     "batched": batched_loader,
+    **{f"attention_{name}_{layout}": lambda shape=shape, layout=layout: attention_transfer(shape, layout == "cl")
+       for name, shape in MAPS.items() for layout in ("nchw", "cl")},
+    **{f"ce_kl_{classes}": lambda classes=classes: cross_entropy_kl(classes) for classes in (10, 100, 1000)},
     "photo_pil": lambda: photo_pil(sys.argv[1]),
     "photo_v2": lambda: photo_v2(sys.argv[1]),
     "jpeg_v2": lambda: jpeg_v2(sys.argv[1]),
