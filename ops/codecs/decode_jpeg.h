@@ -16,7 +16,13 @@ namespace retort::ops {
 // Refused are files that end early, whose coded data are faulty, or with more than 500 scans; bytes between segments
 // that mean nothing are passed over, as everyone does.
 //
+// Of a region only its columns are transformed, and the rows above it are merely parsed; a baseline file is not read
+// any further than the region's last row, or the row below it. A progressive one is parsed as a whole.
+//
 // Errors as of DecodeImage (decode_image.h).
 absl::StatusOr<Image> DecodeJpeg(absl::Span<const uint8_t> bytes, const DecodeOptions& options = {});
+
+// As ReadImageSize.
+absl::StatusOr<ImageSize> ReadJpegSize(absl::Span<const uint8_t> bytes);
 
 }  // namespace retort::ops
