@@ -153,8 +153,7 @@ TEST_P(DecodeRegionTest, GivesThePixelsOfTheWhole) {
       region.left = below(width - region.width + 1);
       SCOPED_TRACE(::testing::Message() << height << "x" << width << ": " << region.height << "x" << region.width
                                         << " from " << region.top << ", " << region.left);
-      const absl::StatusOr<Image> part =
-          Decode(bytes, Region(region.top, region.left, region.height, region.width));
+      const absl::StatusOr<Image> part = Decode(bytes, Region(region.top, region.left, region.height, region.width));
       ASSERT_NO_FATAL_FAILURE(ExpectPart(*whole, part, region));
     }
   }
@@ -222,9 +221,10 @@ INSTANTIATE_TEST_SUITE_P(
     Kinds, DecodeRegionTest,
     ::testing::Values(Kind{"Jpeg420", Jpeg<JpegKind::kColor>}, Kind{"Jpeg411", Jpeg<JpegKind::kColor411>},
                       Kind{"Jpeg422", Jpeg<JpegKind::kColor422>}, Kind{"Jpeg440", Jpeg<JpegKind::kColor440>},
-                      Kind{"Jpeg444", Jpeg<JpegKind::kColor444>}, Kind{"JpegProgressive", Jpeg<JpegKind::kProgressive>},
+                      Kind{"Jpeg444", Jpeg<JpegKind::kColor444>}, Kind{"JpegThreeScans", Jpeg<JpegKind::kThreeScans>},
+                      Kind{"JpegProgressive", Jpeg<JpegKind::kProgressive>},
                       Kind{"JpegCoarse", Jpeg<JpegKind::kCoarse>}, Kind{"JpegGrey", Jpeg<JpegKind::kGrey>},
-                      Kind{"JpegCmyk", Jpeg<JpegKind::kCmyk>},
+                      Kind{"JpegGrey2x2", Jpeg<JpegKind::kGrey2x2>}, Kind{"JpegCmyk", Jpeg<JpegKind::kCmyk>},
                       Kind{"Png", [](int height, int width) { return Png(height, width, 3); }},
                       Kind{"PngOfSevenPasses", EncodeInterlacedPng},
                       Kind{"WebPLossy", [](int height, int width) { return EncodeWebP(height, width, false); }},

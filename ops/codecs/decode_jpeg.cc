@@ -82,8 +82,8 @@ uint8_t Product(int a, int b) {
   return static_cast<uint8_t>(((product >> 8) + product) >> 8);
 }
 
-// With the header read: sets the scale, and the columns to decode in `decoded` so that those of `image` come out of them
-// as of the whole.
+// With the header read: sets the scale, and the columns to decode in `decoded` so that those of `image` come out of
+// them as of the whole.
 bool Start(Decoder& decoder, const DecodeOptions& options, const Image& image, ImageRegion& decoded) {
   if (setjmp(decoder.on_error) != 0) return false;
   jpeg_decompress_struct& info = decoder.info;
@@ -106,7 +106,8 @@ bool Start(Decoder& decoder, const DecodeOptions& options, const Image& image, I
   if (image.width == image.file_width && image.height == image.file_height) return true;
   decoded.top = image.top;
   decoded.height = image.height;
-  // Smooth upsampling looks at the neighbouring sample of chroma; smoothing of coarse progressive files, two blocks far.
+  // Smooth upsampling looks at the neighbouring sample of chroma; smoothing of coarse progressive files, two blocks
+  // far.
   const int margin = info.max_h_samp_factor * (info.progressive_mode != 0 ? 1 + 2 * DCTSIZE : 1);
   auto left = static_cast<JDIMENSION>(std::max(image.left - margin, 0));
   JDIMENSION width =

@@ -29,11 +29,13 @@ namespace {
 
 // Means of all blocks, and of brightness the first coefficients but for their last two bits.
 const jpeg_scan_info kCoarseScans[] = {{3, {0, 1, 2}, 0, 0, 0, 0}, {1, {0}, 1, 5, 0, 2}};
+const jpeg_scan_info kThreeScans[] = {{1, {0}, 0, 63, 0, 0}, {1, {1}, 0, 63, 0, 0}, {1, {2}, 0, 63, 0, 0}};
 
 }  // namespace
 
 std::string EncodeJpeg(int height, int width, JpegKind kind, int quality) {
-  const int channels = kind == JpegKind::kGrey ? 1 : kind == JpegKind::kCmyk ? 4 : 3;
+  const bool is_grey = kind == JpegKind::kGrey || kind == JpegKind::kGrey2x2;
+  const int channels = is_grey ? 1 : kind == JpegKind::kCmyk ? 4 : 3;
   const std::vector<uint8_t> pixels = SmoothPixels(height, width, channels);
   jpeg_compress_struct info = {};
   jpeg_error_mgr errors = {};
@@ -61,6 +63,13 @@ std::string EncodeJpeg(int height, int width, JpegKind kind, int quality) {
       break;
     case JpegKind::kColor444:
       info.comp_info[0].h_samp_factor = info.comp_info[0].v_samp_factor = 1;
+      break;
+    case JpegKind::kGrey2x2:
+      info.comp_info[0].h_samp_factor = info.comp_info[0].v_samp_factor = 2;
+      break;
+    case JpegKind::kThreeScans:
+      info.scan_info = kThreeScans;
+      info.num_scans = std::size(kThreeScans);
       break;
     case JpegKind::kProgressive:
       jpeg_simple_progression(&info);

@@ -31,9 +31,9 @@ struct DecodeOptions {
   // and so wide; the inverse DCT of a block then gives fewer pixels. (The sizes between are slower than the whole: the
   // library has no vector code for them.) A JPEG that is smaller is decoded as it is, and so are other formats.
   int min_height = 0, min_width = 0;
-  // What is to be decoded, within the file's image; all zeros: the whole. The pixels are those that the whole would have
-  // there. What the format permits to leave out is left out: below the region's last row a file may then be cut off or
-  // faulty, and nobody notices. Always at full size, so that min_height or min_width must be 0.
+  // What is to be decoded, within the file's image; all zeros: the whole. The pixels are those that the whole would
+  // have there. What the format permits to leave out is left out: below the region's last row a file may then be cut
+  // off or faulty, and nobody notices. Always at full size, so that min_height or min_width must be 0.
   ImageRegion region;
 };
 

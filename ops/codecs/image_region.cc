@@ -16,9 +16,10 @@ bool LiesWithin(int first, int length, int end) { return first >= 0 && length >=
 absl::StatusOr<Image> ImageToDecode(absl::string_view format, int64_t height, int64_t width,
                                     const DecodeOptions& options) {
   if (height < 1 || width < 1 || width > options.max_pixels / height) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "%s of %dx%d pixels (width x height); permitted are 1..%d pixels, raise max_pixels if the file is to be trusted",
-        format, width, height, options.max_pixels));
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s of %dx%d pixels (width x height); permitted are 1..%d pixels, raise max_pixels if the file "
+                        "is to be trusted",
+                        format, width, height, options.max_pixels));
   }
   Image image;
   image.height = image.file_height = static_cast<int>(height);
