@@ -82,9 +82,9 @@ uint8_t Product(int a, int b) {
   return static_cast<uint8_t>(((product >> 8) + product) >> 8);
 }
 
-// With the header read: sets the scale, and the columns to decode in `decoded` so that those of `image` come out of
-// them as of the whole.
-bool Start(Decoder& decoder, const DecodeOptions& options, const Image& image, ImageRegion& decoded) {
+// With the header read: decides on the scale, and thus on the size of a whole image; or on `decoded`, which holds the
+// region that `image` is and what its pixels depend on.
+bool Start(Decoder& decoder, const DecodeOptions& options, Image& image, ImageRegion& decoded) {
   if (setjmp(decoder.on_error) != 0) return false;
   jpeg_decompress_struct& info = decoder.info;
   const bool is_cmyk = info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK;
@@ -103,7 +103,11 @@ bool Start(Decoder& decoder, const DecodeOptions& options, const Image& image, I
   jpeg_start_decompress(&info);
   decoded.width = static_cast<int>(info.output_width);
   decoded.height = static_cast<int>(info.output_height);
-  if (image.width == image.file_width && image.height == image.file_height) return true;
+  if (image.width == image.file_width && image.height == image.file_height) {
+    image.height = decoded.height;
+    image.width = decoded.width;
+    return true;
+  }
   decoded.top = image.top;
   decoded.height = image.height;
   // Smooth upsampling looks at the neighbouring sample of chroma; smoothing of coarse progressive files, two blocks
@@ -122,6 +126,7 @@ bool Start(Decoder& decoder, const DecodeOptions& options, const Image& image, I
 bool ReadPixels(Decoder& decoder, const ImageRegion& decoded, uint8_t* pixels, uint8_t* row) {
   if (setjmp(decoder.on_error) != 0) return false;
   jpeg_decompress_struct& info = decoder.info;
+  // Of the rows above, the library itself decodes those that upsampling looks at.
   jpeg_skip_scanlines(&info, static_cast<JDIMENSION>(decoded.top));
   for (int y = 0; y < decoded.height; ++y) {
     uint8_t* to = pixels + static_cast<size_t>(y) * info.output_width * 3;
@@ -158,10 +163,6 @@ absl::StatusOr<Image> DecodeJpeg(absl::Span<const uint8_t> bytes, const DecodeOp
   image->pixels.resize(static_cast<size_t>(decoded.height) * static_cast<size_t>(decoded.width) * 3);
   std::vector<uint8_t> row(static_cast<size_t>(decoded.width) * 4);
   if (!ReadPixels(decoder, decoded, image->pixels.data(), row.data())) return decoder.DataLoss();
-  if (options.region.height == 0) {
-    image->height = decoded.height;
-    image->width = decoded.width;
-  }
   CutOut(decoded, *image);
   return image;
 }

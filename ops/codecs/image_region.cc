@@ -1,7 +1,7 @@
 #include "retort/ops/codecs/image_region.h"
 
-#include <algorithm>
 #include <cstddef>
+#include <cstring>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
@@ -49,9 +49,8 @@ void CutOut(const ImageRegion& decoded, Image& image) {
                         static_cast<size_t>(image.left - decoded.left) * 3;
   uint8_t* to = image.pixels.data();
   if (from != to || row_bytes != stride) {
-    // To where has been read already, or is being read.
     for (int y = 0; y < image.height; ++y) {
-      std::copy(from, from + row_bytes, to);
+      std::memmove(to, from, row_bytes);
       from += stride;
       to += row_bytes;
     }
