@@ -16,12 +16,12 @@ struct ImageSize {
 };
 
 struct Image {
-  // The first pixel's place in the file's image: 0, 0 but for a region.
-  int top = 0, left = 0;
   int height = 0, width = 0;
   // Of the file's image, of which a JPEG may have been decoded smaller, and any file in part.
   int file_height = 0, file_width = 0;
   std::vector<uint8_t> pixels;  // [H,W,3], dense, R G B
+  // The first pixel's place in the file's image: 0, 0 but for a region.
+  int top = 0, left = 0;
 };
 
 struct DecodeOptions {
