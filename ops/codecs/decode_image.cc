@@ -15,16 +15,48 @@
 
 namespace retort::ops {
 
-absl::StatusOr<Image> DecodeImage(absl::Span<const uint8_t> bytes, const DecodeOptions& options) {
+namespace {
+
+enum class Format { kJpeg, kPng, kWebP };
+
+absl::StatusOr<Format> FormatOf(absl::Span<const uint8_t> bytes) {
   const absl::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (absl::StartsWith(text, "\xff\xd8\xff")) return DecodeJpeg(bytes, options);
-  if (absl::StartsWith(text, "\x89PNG\r\n\x1a\n")) return DecodePng(bytes, options);
-  if (absl::StartsWith(text, "RIFF") && text.size() >= 12 && text.substr(8, 4) == "WEBP") {
-    return DecodeWebP(bytes, options);
-  }
+  if (absl::StartsWith(text, "\xff\xd8\xff")) return Format::kJpeg;
+  if (absl::StartsWith(text, "\x89PNG\r\n\x1a\n")) return Format::kPng;
+  if (absl::StartsWith(text, "RIFF") && text.size() >= 12 && text.substr(8, 4) == "WEBP") return Format::kWebP;
   return absl::InvalidArgumentError(absl::StrCat("an image of ", bytes.size(), " bytes that begins with \"",
                                                  absl::CHexEscape(text.substr(0, 12)),
                                                  "\" is of no known format; permitted are JPEG, PNG and WebP"));
+}
+
+}  // namespace
+
+absl::StatusOr<Image> DecodeImage(absl::Span<const uint8_t> bytes, const DecodeOptions& options) {
+  const absl::StatusOr<Format> format = FormatOf(bytes);
+  if (!format.ok()) return format.status();
+  switch (*format) {
+    case Format::kJpeg:
+      return DecodeJpeg(bytes, options);
+    case Format::kPng:
+      return DecodePng(bytes, options);
+    case Format::kWebP:
+      return DecodeWebP(bytes, options);
+  }
+  return absl::InternalError("no such format");
+}
+
+absl::StatusOr<ImageSize> ReadImageSize(absl::Span<const uint8_t> bytes) {
+  const absl::StatusOr<Format> format = FormatOf(bytes);
+  if (!format.ok()) return format.status();
+  switch (*format) {
+    case Format::kJpeg:
+      return ReadJpegSize(bytes);
+    case Format::kPng:
+      return ReadPngSize(bytes);
+    case Format::kWebP:
+      return ReadWebPSize(bytes);
+  }
+  return absl::InternalError("no such format");
 }
 
 }  // namespace retort::ops

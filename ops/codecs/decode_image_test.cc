@@ -1,7 +1,10 @@
 #include "retort/ops/codecs/decode_image.h"
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -98,12 +101,151 @@ TEST(DecodeImageTest, DecodesAJpegNoLargerThanNeeded) {
   }
 }
 
+struct Kind {
+  const char* name;
+  std::string (*encode)(int height, int width);
+};
+
+template <JpegKind kind>
+std::string Jpeg(int height, int width) {
+  return EncodeJpeg(height, width, kind);
+}
+
+class DecodeRegionTest : public ::testing::TestWithParam<Kind> {
+ protected:
+  static DecodeOptions Region(int top, int left, int height, int width) {
+    DecodeOptions options;
+    options.region = {top, left, height, width};
+    return options;
+  }
+
+  // That the region of the file is the same part of `whole`.
+  static void ExpectPart(const Image& whole, const absl::StatusOr<Image>& part, const ImageRegion& region) {
+    ASSERT_EQ(part.status(), absl::OkStatus());
+    ASSERT_EQ(part->top, region.top);
+    ASSERT_EQ(part->left, region.left);
+    ASSERT_EQ(part->height, region.height);
+    ASSERT_EQ(part->width, region.width);
+    ASSERT_EQ(part->file_height, whole.height);
+    ASSERT_EQ(part->file_width, whole.width);
+    std::vector<uint8_t> expected;
+    for (int y = region.top; y < region.top + region.height; ++y) {
+      const auto row = whole.pixels.begin() + (y * whole.width + region.left) * 3;
+      expected.insert(expected.end(), row, row + region.width * 3);
+    }
+    ASSERT_EQ(part->pixels, expected);
+  }
+};
+
+TEST_P(DecodeRegionTest, GivesThePixelsOfTheWhole) {
+  std::mt19937 random(8);
+  const auto below = [&](int end) { return static_cast<int>(random() % static_cast<uint32_t>(end)); };
+  for (int file = 0; file < 20; ++file) {
+    const int height = 1 + below(file < 10 ? 40 : 150), width = 1 + below(file < 10 ? 40 : 150);
+    const std::string bytes = GetParam().encode(height, width);
+    const absl::StatusOr<Image> whole = Decode(bytes);
+    ASSERT_EQ(whole.status(), absl::OkStatus());
+    for (int i = 0; i < 50; ++i) {
+      ImageRegion region;
+      region.height = 1 + below(height);
+      region.width = 1 + below(width);
+      region.top = below(height - region.height + 1);
+      region.left = below(width - region.width + 1);
+      SCOPED_TRACE(::testing::Message() << height << "x" << width << ": " << region.height << "x" << region.width
+                                        << " from " << region.top << ", " << region.left);
+      const absl::StatusOr<Image> part = Decode(bytes, Region(region.top, region.left, region.height, region.width));
+      ASSERT_NO_FATAL_FAILURE(ExpectPart(*whole, part, region));
+    }
+  }
+}
+
+// Each row and each column by itself: every place within a block and at the image's ends.
+TEST_P(DecodeRegionTest, GivesEachRowAndColumn) {
+  for (const int side : {1, 2, 15, 16, 17, 18, 51}) {
+    const std::string bytes = GetParam().encode(side, side);
+    const absl::StatusOr<Image> whole = Decode(bytes);
+    ASSERT_EQ(whole.status(), absl::OkStatus());
+    for (int i = 0; i < side; ++i) {
+      SCOPED_TRACE(::testing::Message() << i << " of " << side);
+      ASSERT_NO_FATAL_FAILURE(ExpectPart(*whole, Decode(bytes, Region(i, 0, 1, side)), {i, 0, 1, side}));
+      ASSERT_NO_FATAL_FAILURE(ExpectPart(*whole, Decode(bytes, Region(0, i, side, 1)), {0, i, side, 1}));
+    }
+  }
+}
+
+// Wherever it is cut off, a file either has the region's pixels, or is refused.
+TEST_P(DecodeRegionTest, GivesNothingElseOfAFileThatEndsEarly) {
+  const std::string bytes = GetParam().encode(60, 50);
+  const absl::StatusOr<Image> whole = Decode(bytes);
+  ASSERT_EQ(whole.status(), absl::OkStatus());
+  const ImageRegion region = {17, 9, 12, 31};
+  for (size_t size = 16; size < bytes.size(); size += 3) {
+    const absl::StatusOr<Image> part = Decode(absl::string_view(bytes).substr(0, size), Region(17, 9, 12, 31));
+    if (part.status().code() == absl::StatusCode::kDataLoss) continue;
+    ASSERT_NO_FATAL_FAILURE(ExpectPart(*whole, part, region)) << size << " of " << bytes.size();
+  }
+}
+
+TEST_P(DecodeRegionTest, RefusesWhatDoesNotLieWithin) {
+  const std::string bytes = GetParam().encode(31, 47);
+  constexpr int kMost = std::numeric_limits<int>::max(), kLeast = std::numeric_limits<int>::min();
+  for (const DecodeOptions& options :
+       {Region(0, 0, 0, 5), Region(0, 0, 5, 0), Region(3, 4, 0, 0), Region(-1, 0, 5, 5), Region(0, -1, 5, 5),
+        Region(0, 0, 32, 5), Region(0, 0, 5, 48), Region(31, 0, 1, 1), Region(0, 47, 1, 1), Region(30, 46, 2, 1),
+        Region(30, 46, 1, 2), Region(kMost, kMost, kMost, kMost), Region(1, 1, kMost, kMost),
+        Region(kLeast, kLeast, kMost, kMost), Region(0, 0, -1, -1), Region(kMost, 0, kLeast, 1)}) {
+    EXPECT_EQ(Decode(bytes, options).status().code(), absl::StatusCode::kInvalidArgument);
+  }
+  EXPECT_THAT(std::string(Decode(bytes, Region(2, 40, 5, 8)).status().message()),
+              HasSubstr(" of 47x31 pixels (width x height): the region is 8x5 from 40, 2 (left, top); permitted is "));
+  EXPECT_EQ(Decode(bytes, Region(30, 46, 1, 1)).status(), absl::OkStatus());
+  DecodeOptions small = Region(1, 2, 3, 4);
+  small.min_height = small.min_width = 2;
+  EXPECT_THAT(std::string(Decode(bytes, small).status().message()), HasSubstr("a region is decoded at full size"));
+}
+
+TEST_P(DecodeRegionTest, HeaderSaysTheSize) {
+  const std::string bytes = GetParam().encode(31, 47);
+  const std::vector<uint8_t> copy(bytes.begin(), bytes.end());
+  const absl::StatusOr<ImageSize> size = ReadImageSize(copy);
+  ASSERT_EQ(size.status(), absl::OkStatus());
+  EXPECT_EQ(size->height, 31);
+  EXPECT_EQ(size->width, 47);
+  for (size_t end = 16; end < 24; ++end) {
+    const std::vector<uint8_t> cut(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(end));
+    EXPECT_EQ(ReadImageSize(cut).status().code(), absl::StatusCode::kDataLoss) << end;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, DecodeRegionTest,
+    ::testing::Values(Kind{"Jpeg420", Jpeg<JpegKind::kColor>}, Kind{"Jpeg411", Jpeg<JpegKind::kColor411>},
+                      Kind{"Jpeg422", Jpeg<JpegKind::kColor422>}, Kind{"Jpeg440", Jpeg<JpegKind::kColor440>},
+                      Kind{"Jpeg444", Jpeg<JpegKind::kColor444>}, Kind{"JpegThreeScans", Jpeg<JpegKind::kThreeScans>},
+                      Kind{"JpegProgressive", Jpeg<JpegKind::kProgressive>},
+                      Kind{"JpegCoarse", Jpeg<JpegKind::kCoarse>}, Kind{"JpegGrey", Jpeg<JpegKind::kGrey>},
+                      Kind{"JpegGrey2x2", Jpeg<JpegKind::kGrey2x2>}, Kind{"JpegCmyk", Jpeg<JpegKind::kCmyk>},
+                      Kind{"Png", [](int height, int width) { return Png(height, width, 3); }},
+                      Kind{"PngOfSevenPasses", EncodeInterlacedPng},
+                      Kind{"WebPLossy", [](int height, int width) { return EncodeWebP(height, width, false); }},
+                      Kind{"WebPLossless", [](int height, int width) { return EncodeWebP(height, width, true); }}),
+    [](const ::testing::TestParamInfo<Kind>& kind) { return std::string(kind.param.name); });
+
+// Below the region a baseline JPEG is not read.
+TEST(DecodeImageTest, ReadsAJpegNoFurtherThanTheRegion) {
+  const std::string bytes = EncodeJpeg(256, 64);
+  DecodeOptions options;
+  options.region = {0, 0, 32, 64};
+  EXPECT_EQ(Decode(absl::string_view(bytes).substr(0, bytes.size() / 2), options).status(), absl::OkStatus());
+}
+
 TEST(DecodeImageTest, NamesFormatsWhereItKnowsNone) {
   EXPECT_EQ(Decode("GIF89a\x01").status(),
             absl::InvalidArgumentError("an image of 7 bytes that begins with \"GIF89a\\x01\" is of no known format; "
                                        "permitted are JPEG, PNG and WebP"));
   EXPECT_EQ(Decode("").status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(DecodeImage({}).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ReadImageSize({}).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 // Headers that announce 65,500 x 65,500, 2^31-1 x 2^31-1 and 16,383 x 16,383 pixels, and nothing else.

@@ -1,5 +1,6 @@
 #include "retort/ops/codecs/decode_jpeg.h"
 
+#include <algorithm>
 #include <csetjmp>
 #include <cstddef>
 #include <cstdio>  // jpeglib.h needs it before
@@ -10,7 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
-#include "retort/ops/codecs/check_size.h"
+#include "retort/ops/codecs/image_region.h"
 
 namespace retort::ops {
 namespace {
@@ -81,8 +82,9 @@ uint8_t Product(int a, int b) {
   return static_cast<uint8_t>(((product >> 8) + product) >> 8);
 }
 
-// With the header read: how large the result is.
-bool Start(Decoder& decoder, const DecodeOptions& options) {
+// With the header read: decides on the scale, and thus on the size of a whole image; or on `decoded`, which holds the
+// region that `image` is and what its pixels depend on.
+bool Start(Decoder& decoder, const DecodeOptions& options, Image& image, ImageRegion& decoded) {
   if (setjmp(decoder.on_error) != 0) return false;
   jpeg_decompress_struct& info = decoder.info;
   const bool is_cmyk = info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK;
@@ -99,15 +101,35 @@ bool Start(Decoder& decoder, const DecodeOptions& options) {
     }
   }
   jpeg_start_decompress(&info);
+  decoded.width = static_cast<int>(info.output_width);
+  decoded.height = static_cast<int>(info.output_height);
+  if (image.width == image.file_width && image.height == image.file_height) {
+    image.height = decoded.height;
+    image.width = decoded.width;
+    return true;
+  }
+  decoded.top = image.top;
+  decoded.height = image.height;
+  // Smooth upsampling looks at the neighbouring sample of chroma; smoothing of coarse progressive files, two blocks
+  // far.
+  const int margin = info.max_h_samp_factor * (info.progressive_mode != 0 ? 1 + 2 * DCTSIZE : 1);
+  auto left = static_cast<JDIMENSION>(std::max(image.left - margin, 0));
+  JDIMENSION width =
+      static_cast<JDIMENSION>(std::min(image.left + image.width, decoded.width - margin) + margin) - left;
+  jpeg_crop_scanline(&info, &left, &width);  // Moves to the left as far as it must.
+  decoded.left = static_cast<int>(left);
+  decoded.width = static_cast<int>(width);
   return true;
 }
 
 // `row` has room for a row of CMYK.
-bool ReadPixels(Decoder& decoder, uint8_t* pixels, uint8_t* row) {
+bool ReadPixels(Decoder& decoder, const ImageRegion& decoded, uint8_t* pixels, uint8_t* row) {
   if (setjmp(decoder.on_error) != 0) return false;
   jpeg_decompress_struct& info = decoder.info;
-  while (info.output_scanline < info.output_height) {
-    uint8_t* to = pixels + static_cast<size_t>(info.output_scanline) * info.output_width * 3;
+  // Of the rows above, the library itself decodes those that upsampling looks at.
+  jpeg_skip_scanlines(&info, static_cast<JDIMENSION>(decoded.top));
+  for (int y = 0; y < decoded.height; ++y) {
+    uint8_t* to = pixels + static_cast<size_t>(y) * info.output_width * 3;
     if (info.out_color_space == JCS_RGB) {
       jpeg_read_scanlines(&info, &to, 1);
       continue;
@@ -119,26 +141,29 @@ bool ReadPixels(Decoder& decoder, uint8_t* pixels, uint8_t* row) {
         to[3 * x + c] = static_cast<uint8_t>(light - Product(255 - row[4 * x + c], light));
     }
   }
-  jpeg_finish_decompress(&info);
+  if (info.output_scanline == info.output_height) jpeg_finish_decompress(&info);
   return true;
 }
 
 }  // namespace
 
+absl::StatusOr<ImageSize> ReadJpegSize(absl::Span<const uint8_t> bytes) {
+  Decoder decoder;
+  if (!ReadHeader(decoder, bytes.data(), bytes.size())) return decoder.DataLoss();
+  return ImageSize{static_cast<int>(decoder.info.image_height), static_cast<int>(decoder.info.image_width)};
+}
+
 absl::StatusOr<Image> DecodeJpeg(absl::Span<const uint8_t> bytes, const DecodeOptions& options) {
   Decoder decoder;
   if (!ReadHeader(decoder, bytes.data(), bytes.size())) return decoder.DataLoss();
-  Image image;
-  image.file_height = static_cast<int>(decoder.info.image_height);
-  image.file_width = static_cast<int>(decoder.info.image_width);
-  if (absl::Status status = CheckSize("JPEG", image.file_height, image.file_width, options); !status.ok())
-    return status;
-  if (!Start(decoder, options)) return decoder.DataLoss();
-  image.height = static_cast<int>(decoder.info.output_height);
-  image.width = static_cast<int>(decoder.info.output_width);
-  image.pixels.resize(static_cast<size_t>(image.height) * static_cast<size_t>(image.width) * 3);
-  std::vector<uint8_t> row(static_cast<size_t>(image.width) * 4);
-  if (!ReadPixels(decoder, image.pixels.data(), row.data())) return decoder.DataLoss();
+  absl::StatusOr<Image> image = ImageToDecode("JPEG", decoder.info.image_height, decoder.info.image_width, options);
+  if (!image.ok()) return image;
+  ImageRegion decoded;
+  if (!Start(decoder, options, *image, decoded)) return decoder.DataLoss();
+  image->pixels.resize(static_cast<size_t>(decoded.height) * static_cast<size_t>(decoded.width) * 3);
+  std::vector<uint8_t> row(static_cast<size_t>(decoded.width) * 4);
+  if (!ReadPixels(decoder, decoded, image->pixels.data(), row.data())) return decoder.DataLoss();
+  CutOut(decoded, *image);
   return image;
 }
 

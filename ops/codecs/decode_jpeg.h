@@ -16,7 +16,13 @@ namespace retort::ops {
 // Refused are files that end early, whose coded data are faulty, or with more than 500 scans; bytes between segments
 // that mean nothing are passed over, as everyone does.
 //
+// Of a region, the rows above and the columns beside it are parsed but not transformed. A file of one scan is read no
+// further than to the row of blocks below the region; one of several, as progressive ones are, is parsed as a whole.
+//
 // Errors as of DecodeImage (decode_image.h).
 absl::StatusOr<Image> DecodeJpeg(absl::Span<const uint8_t> bytes, const DecodeOptions& options = {});
+
+// As ReadImageSize.
+absl::StatusOr<ImageSize> ReadJpegSize(absl::Span<const uint8_t> bytes);
 
 }  // namespace retort::ops

@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
-#include "retort/ops/codecs/check_size.h"
+#include "retort/ops/codecs/image_region.h"
 
 namespace retort::ops {
 namespace {
@@ -50,7 +50,9 @@ void Read(png_structp png, png_bytep to, size_t size) {
   decoder->left -= size;
 }
 
-bool ReadHeader(Decoder& decoder) {
+bool ReadHeader(Decoder& decoder, const uint8_t* bytes, size_t size) {
+  decoder.next = bytes;
+  decoder.left = size;
   if (setjmp(decoder.on_error) != 0) return false;
   decoder.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &decoder, Fail, Ignore);
   if (decoder.png == nullptr) return false;
@@ -63,7 +65,8 @@ bool ReadHeader(Decoder& decoder) {
   return true;
 }
 
-bool ReadPixels(Decoder& decoder, uint8_t* pixels, size_t row_bytes, int height) {
+// Rows of the image, of the file's width.
+bool ReadPixels(Decoder& decoder, uint8_t* pixels, size_t row_bytes, const Image& image) {
   if (setjmp(decoder.on_error) != 0) return false;
   png_set_strip_16(decoder.png);
   png_set_palette_to_rgb(decoder.png);
@@ -73,29 +76,37 @@ bool ReadPixels(Decoder& decoder, uint8_t* pixels, size_t row_bytes, int height)
   const int passes = png_set_interlace_handling(decoder.png);
   png_read_update_info(decoder.png, decoder.info);
   if (png_get_rowbytes(decoder.png, decoder.info) != row_bytes) png_error(decoder.png, "its rows are not RGB");
+  const int bottom = image.top + image.height;
   for (int pass = 0; pass < passes; ++pass) {
-    for (int y = 0; y < height; ++y) png_read_row(decoder.png, pixels + static_cast<size_t>(y) * row_bytes, nullptr);
+    const int end = pass + 1 == passes ? bottom : image.file_height;
+    for (int y = 0; y < end; ++y) {
+      const bool is_wanted = y >= image.top && y < bottom;
+      png_read_row(decoder.png, is_wanted ? pixels + static_cast<size_t>(y - image.top) * row_bytes : nullptr, nullptr);
+    }
   }
-  png_read_end(decoder.png, nullptr);
+  if (bottom == image.file_height) png_read_end(decoder.png, nullptr);
   return true;
 }
 
 }  // namespace
 
+absl::StatusOr<ImageSize> ReadPngSize(absl::Span<const uint8_t> bytes) {
+  Decoder decoder;
+  if (!ReadHeader(decoder, bytes.data(), bytes.size())) return decoder.DataLoss();
+  return ImageSize{static_cast<int>(png_get_image_height(decoder.png, decoder.info)),
+                   static_cast<int>(png_get_image_width(decoder.png, decoder.info))};
+}
+
 absl::StatusOr<Image> DecodePng(absl::Span<const uint8_t> bytes, const DecodeOptions& options) {
   Decoder decoder;
-  decoder.next = bytes.data();
-  decoder.left = bytes.size();
-  if (!ReadHeader(decoder)) return decoder.DataLoss();
-  const int64_t height = png_get_image_height(decoder.png, decoder.info);
-  const int64_t width = png_get_image_width(decoder.png, decoder.info);
-  if (absl::Status status = CheckSize("PNG", height, width, options); !status.ok()) return status;
-  Image image;
-  image.height = image.file_height = static_cast<int>(height);
-  image.width = image.file_width = static_cast<int>(width);
-  const size_t row_bytes = static_cast<size_t>(width) * 3;
-  image.pixels.resize(static_cast<size_t>(height) * row_bytes);
-  if (!ReadPixels(decoder, image.pixels.data(), row_bytes, image.height)) return decoder.DataLoss();
+  if (!ReadHeader(decoder, bytes.data(), bytes.size())) return decoder.DataLoss();
+  absl::StatusOr<Image> image = ImageToDecode("PNG", png_get_image_height(decoder.png, decoder.info),
+                                              png_get_image_width(decoder.png, decoder.info), options);
+  if (!image.ok()) return image;
+  const size_t row_bytes = static_cast<size_t>(image->file_width) * 3;
+  image->pixels.resize(static_cast<size_t>(image->height) * row_bytes);
+  if (!ReadPixels(decoder, image->pixels.data(), row_bytes, *image)) return decoder.DataLoss();
+  CutOut({image->top, 0, image->height, image->file_width}, *image);
   return image;
 }
 

@@ -1,6 +1,6 @@
 // Decodes the files it is told of, for tests in other languages: each line of the standard input is "MIN_HEIGHT
-// MIN_WIDTH PATH"; to the standard output go height and width as i32 and the pixels, or -1 and the length of the error
-// and the error.
+// MIN_WIDTH TOP LEFT HEIGHT WIDTH PATH", with zeros for what is not asked for; to the standard output go height and
+// width as i32 and the pixels, or -1 and the length of the error and the error.
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
@@ -14,7 +14,9 @@
 int main() {
   retort::ops::DecodeOptions options;
   std::string path;
-  while (std::cin >> options.min_height >> options.min_width >> path) {
+  retort::ops::ImageRegion& region = options.region;
+  while (std::cin >> options.min_height >> options.min_width >> region.top >> region.left >> region.height >>
+         region.width >> path) {
     std::ifstream file(path, std::ios::binary);
     const std::vector<uint8_t> bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
     const absl::StatusOr<retort::ops::Image> image = retort::ops::DecodeImage(bytes, options);

@@ -13,10 +13,8 @@ namespace {
 
 // Decodes with small limits, and looks at each pixel.
 template <typename Decoder>
-void Try(Decoder decode, const uint8_t* data, size_t size, int least) {
-  retort::ops::DecodeOptions options;
+void Try(Decoder decode, const uint8_t* data, size_t size, retort::ops::DecodeOptions options) {
   options.max_pixels = 1 << 16;
-  options.min_height = options.min_width = least;
   const absl::StatusOr<retort::ops::Image> image = decode({data, size}, options);
   if (!image.ok()) return;
   uint8_t sum = 0;
@@ -30,10 +28,16 @@ void Try(Decoder decode, const uint8_t* data, size_t size, int least) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const auto below = [size](size_t end) { return static_cast<int>(size % end); };
+  retort::ops::DecodeOptions small, region;
+  if (size % 2 != 0) small.min_height = small.min_width = below(40);
+  region.region = {below(19), below(23), 1 + below(7), 1 + below(11)};
+  static_cast<void>(retort::ops::ReadImageSize({data, size}));
   // Each decoder is tried by itself too: it must not rely on the first bytes that DecodeImage looks at.
-  Try(retort::ops::DecodeImage, data, size, size % 2 == 0 ? 0 : static_cast<int>(size % 40));
-  Try(retort::ops::DecodeJpeg, data, size, 0);
-  Try(retort::ops::DecodePng, data, size, 0);
-  Try(retort::ops::DecodeWebP, data, size, 0);
+  Try(retort::ops::DecodeImage, data, size, small);
+  Try(retort::ops::DecodeImage, data, size, region);
+  Try(retort::ops::DecodeJpeg, data, size, {});
+  Try(retort::ops::DecodePng, data, size, {});
+  Try(retort::ops::DecodeWebP, data, size, {});
   return 0;
 }

@@ -51,6 +51,10 @@ TEST(FuzzDecodersTest, NoFaultDoesHarm) {
                                     EncodeJpeg(33, 17, JpegKind::kProgressive),
                                     EncodeJpeg(20, 30, JpegKind::kGrey),
                                     EncodeJpeg(20, 30, JpegKind::kCmyk),
+                                    EncodeJpeg(33, 17, JpegKind::kCoarse),
+                                    EncodeJpeg(20, 30, JpegKind::kColor422),
+                                    EncodeJpeg(20, 30, JpegKind::kThreeScans),
+                                    EncodeInterlacedPng(20, 30),
                                     EncodeWebP(20, 30, true),
                                     EncodeWebP(20, 30, false)};
   for (const int channels : {1, 3, 4}) {

@@ -120,9 +120,17 @@ absl::Span<const uint8_t> Bytes(const std::string& text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
 }
 
-// A pass over the photographs in batches of 32: `photo` gives the pixels of one, [H,W,3], to be cropped, resized,
-// mirrored and normalised to planes.
-std::function<Case::Round()> PhotoPass(std::function<Buffer<uint8_t, 3>(int)> photo) {
+// Which part of an image of height x width a view shows.
+using Draw = std::function<ops::CropResizeParams(int height, int width)>;
+
+// Some pixels of a photograph, [H,W,3], and where in them the view lies.
+struct View {
+  Buffer<uint8_t, 3> pixels;
+  ops::CropResizeParams params;
+};
+
+// A pass over the photographs in batches of 32, each cropped, resized, mirrored and normalised to planes.
+std::function<Case::Round()> PhotoPass(std::function<View(int photo, const Draw& draw)> view) {
   google::protobuf::RepeatedPtrField<config::AugmentStep> steps;
   steps.Add()->mutable_random_resized_crop();
   steps.Add()->mutable_flip();
@@ -139,8 +147,9 @@ std::function<Case::Round()> PhotoPass(std::function<Buffer<uint8_t, 3>(int)> ph
         std::vector<Buffer<uint8_t, 3>> buffers;
         std::vector<ops::CropResizeParams> params;
         for (int i = first; i < first + kPhotoBatch; ++i) {
-          buffers.push_back(photo(i));
-          params.push_back(plan->Draw(i, *epoch, buffers.back().dim(2).extent(), buffers.back().dim(1).extent()));
+          View drawn = view(i, [&](int height, int width) { return plan->Draw(i, *epoch, height, width); });
+          buffers.push_back(std::move(drawn.pixels));
+          params.push_back(drawn.params);
         }
         std::vector<halide_buffer_t*> pointers;
         for (Buffer<uint8_t, 3>& buffer : buffers) pointers.push_back(buffer);
@@ -203,9 +212,9 @@ std::vector<Case> Cases(const std::string& folder) {
       {"C2",
        [folder] {
          const auto pixels = std::make_shared<std::string>(ReadFile(folder + "/photos.u8"));
-         return PhotoPass([pixels](int i) {
+         return PhotoPass([pixels](int i, const Draw& draw) {
            auto* photo = reinterpret_cast<uint8_t*>(&(*pixels)[size_t{kHeight} * kWidth * 3 * static_cast<size_t>(i)]);
-           return Buffer<uint8_t, 3>(photo, 3, kWidth, kHeight);
+           return View{Buffer<uint8_t, 3>(photo, 3, kWidth, kHeight), draw(kHeight, kWidth)};
          });
        }},
       {"C3",
@@ -213,10 +222,17 @@ std::vector<Case> Cases(const std::string& folder) {
          auto files = std::make_shared<std::vector<std::string>>();
          for (int i = 0; i < kPhotos; ++i) files->push_back(ReadFile(absl::StrCat(folder, "/", i, ".jpg")));
          auto decoded = std::make_shared<std::vector<ops::Image>>(kPhotoBatch);
-         return PhotoPass([files, decoded](int i) {
+         return PhotoPass([files, decoded](int i, const Draw& draw) {
+           const absl::Span<const uint8_t> bytes = Bytes((*files)[static_cast<size_t>(i)]);
+           const ops::ImageSize size = Must(ops::ReadImageSize(bytes));
+           ops::CropResizeParams params = draw(size.height, size.width);
+           ops::DecodeOptions options;
+           options.region = {params.top, params.left, params.height, params.width};
            ops::Image& image = (*decoded)[static_cast<size_t>(i % kPhotoBatch)];
-           image = Must(ops::DecodeImage(Bytes((*files)[static_cast<size_t>(i)])));
-           return Buffer<uint8_t, 3>(image.pixels.data(), 3, image.width, image.height);
+           image = Must(ops::DecodeImage(bytes, options));
+           params.top -= image.top;
+           params.left -= image.left;
+           return View{Buffer<uint8_t, 3>(image.pixels.data(), 3, image.width, image.height), params};
          });
        }},
       {"C1",
