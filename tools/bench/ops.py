@@ -109,7 +109,7 @@ def main():
     gflops = peer.rate("sgemm")
     if gflops < 50:
         sys.exit(f"one core does {gflops:.0f} GFLOP/s in sgemm; less than 50 means that something else is running. Try later")
-    result = {"machine": machine(), "sgemm_gflops_per_core": round(gflops, 1), "rounds": options.rounds, "rows": []}
+    result = {"command": "./bazelw run //tools/bench:ops -- " + " ".join(sys.argv[1:]), "machine": machine(), "sgemm_gflops_per_core": round(gflops, 1), "rounds": options.rounds, "rows": []}
     print(f"{result['machine']}; sgemm {gflops:.0f} GFLOP/s a core; median of {options.rounds} rounds in turns\n")
     print(f"{'':8} {'ours':>12} {'peer':>12} {'ratio (least-greatest)':>24} {'tuned peer':>12} {'ratio (least-greatest)':>24}")
     for name, what, our_case, peer_case, unit in ROWS:
