@@ -1,9 +1,11 @@
 #include "retort/ops/batch_assembly/batch_assembly.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -380,6 +382,35 @@ TEST(BatchAssemblyByHandTest, ReachesBeyondTwoGigabytes) {
   EXPECT_EQ(output.front(), 0);
   EXPECT_EQ(output.back(), 200);
   munmap(block, kBytes);
+}
+
+// Bytes that Halide holds for the op, and the most it ever held.
+std::atomic<int64_t> held{0}, most_held{0};
+
+void* CountedMalloc(void*, size_t bytes) {
+  void* block = std::aligned_alloc(128, (bytes + 127) / 128 * 128 + 128);
+  held += static_cast<int64_t>(malloc_usable_size(block));
+  most_held = std::max(most_held.load(), held.load());
+  return block;
+}
+
+void CountedFree(void*, void* block) {
+  held -= static_cast<int64_t>(malloc_usable_size(block));
+  std::free(block);
+}
+
+TEST(BatchAssemblyMemoryTest, IsTheBatchAndAFewRows) {
+  Arguments arguments({.height = 32, .width = 32, .batch = 256, .border = Border::kReflect, .mixed = true});
+  halide_set_num_threads(2);
+  const auto malloc_before = halide_set_custom_malloc(&CountedMalloc);
+  const auto free_before = halide_set_custom_free(&CountedFree);
+  const absl::Status status = arguments.Run();
+  halide_set_custom_malloc(malloc_before);
+  halide_set_custom_free(free_before);
+  halide_set_num_threads(0);
+  ASSERT_EQ(status, absl::OkStatus());
+  EXPECT_EQ(held, 0);
+  EXPECT_LT(most_held, 8192);  // Of 3 MB of output: on each thread two sources' rows in three planes.
 }
 
 TEST(BatchAssemblyThreadsTest, GiveTheSameBits) {
