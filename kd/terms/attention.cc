@@ -59,6 +59,16 @@ class Attention final : public Term {
     if (std::find(taps->begin(), taps->end(), tap) == taps->end()) taps->push_back(tap);
   }
 
+  static bool Normalizes(config::Attention::Form form) {
+    switch (form) {
+      case config::Attention::NORMALIZED_MEAN_SQUARE:
+        return true;
+      case config::Attention::MEAN_SQUARE:
+        return false;
+    }
+    return true;
+  }
+
   static at::Tensor Tap(const nn::Outputs& outputs, const std::string& name) {
     const auto tap = outputs.taps.find(name);
     return tap == outputs.taps.end() ? at::Tensor() : tap->second;
@@ -75,8 +85,7 @@ class Attention final : public Term {
     }
     const int64_t height = std::min(student.size(2), teacher.size(2));
     const int64_t width = std::min(student.size(3), teacher.size(3));
-    const ops::ActivationMapParameters parameters = {ops::ActivationKind::kMeanSquare,
-                                                     config_.form() == config::Attention::NORMALIZED_MEAN_SQUARE};
+    const ops::ActivationMapParameters parameters = {ops::ActivationKind::kMeanSquare, Normalizes(config_.form())};
     RETORT_ASSIGN_OR_RETURN(const at::Tensor target,
                             ops::torch::ActivationMap(Pooled(teacher, height, width), parameters));
     return ops::torch::AttentionTransfer(Pooled(student, height, width), target, parameters);

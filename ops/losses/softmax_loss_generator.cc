@@ -76,7 +76,7 @@ class SoftmaxLoss : public Halide::Generator<SoftmaxLoss> {
     int hard_sum = 0, hard_dot = 0, target_sum = 0, student_sum = 0, teacher_sum = 0, soft_dot = 0;
     Func hard_power("hard_power"), student_power("student_power"), teacher_power("teacher_power"), target;
     if (hard != Hard::kNone) {
-      hard_power(c, b) = ExpOfNegative(x(c, b));
+      hard_power(c, b) = select(c < classes, ExpOfNegative(x(c, b)), 0.0f);
       row->Keep(hard_power);
       hard_sum = add(hard_power(c, b));
     }
@@ -89,8 +89,8 @@ class SoftmaxLoss : public Halide::Generator<SoftmaxLoss> {
     if (soft != Soft::kNone) {
       const Expr cooling = 1.0f / *temperature;
       y(c, b) = strict_float(taught(c, b) - greatest(1, b));
-      student_power(c, b) = ExpOfNegative(x(c, b) * cooling);
-      teacher_power(c, b) = ExpOfNegative(y(c, b) * cooling);
+      student_power(c, b) = select(c < classes, ExpOfNegative(x(c, b) * cooling), 0.0f);
+      teacher_power(c, b) = select(c < classes, ExpOfNegative(y(c, b) * cooling), 0.0f);
       row->Keep(student_power);
       row->Keep(teacher_power);
       student_sum = add(student_power(c, b));

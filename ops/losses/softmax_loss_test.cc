@@ -459,6 +459,19 @@ TEST_P(SoftmaxLossValuesTest, HoldForLargeLogits) {
 INSTANTIATE_TEST_SUITE_P(Losses, SoftmaxLossValuesTest, ::testing::ValuesIn(kLosses),
                          [](const auto& instance) { return Name(instance.param); });
 
+// Of any number of classes: 16 fill a vector, 10 do not.
+TEST(SoftmaxLossInfinityTest, ARowOfNothingButMinusInfinityHasNoLoss) {
+  for (const int classes : {10, 16}) {
+    for (const bool student : {true, false}) {
+      Arguments arguments({.loss = Loss::kCrossEntropyKl, .batch = 2, .classes = classes});
+      for (int c = 0; c < classes; ++c) (student ? arguments.logits : arguments.teacher)(c, 1) = -kInfinity;
+      ASSERT_EQ(arguments.Run(), absl::OkStatus());
+      EXPECT_TRUE(std::isnan(arguments.loss(0))) << classes << (student ? " student" : " teacher");
+      EXPECT_FALSE(std::isnan(arguments.rows(1, 0)));
+    }
+  }
+}
+
 TEST(SoftmaxLossInfinityTest, MinusInfinityIsProbabilityZero) {
   // Class 2 is impossible for both, class 5 for the teacher alone: neither adds to the loss.
   Arguments arguments({.loss = Loss::kCrossEntropyKl, .batch = 1, .smoothing = 0});

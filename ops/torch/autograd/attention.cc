@@ -58,7 +58,7 @@ absl::Status CheckFeatures(const char* op, const at::Tensor& features) {
 
 // Features in which the places of a sample, or its channels, lie side by side.
 at::Tensor Dense(const at::Tensor& features) {
-  return features.stride(3) == 1 || features.stride(1) == 1 ? features : features.contiguous();
+  return features.stride(3) == 1 || features.stride(1) == 1 ? features : features.clone(at::MemoryFormat::Contiguous);
 }
 
 }  // namespace
@@ -68,18 +68,19 @@ absl::StatusOr<at::Tensor> ActivationMap(const at::Tensor& features, const Activ
   const auto plain = [parameters](const at::Tensor& f) { return PlainMap(f, parameters); };
   if (features.scalar_type() != at::kFloat) return plain(features);
 
-  at::Tensor map, dense;
+  at::Tensor map;
   {
     const at::AutoDispatchBelowADInplaceOrView no_autograd;
-    dense = Dense(features);
+    const at::Tensor dense = Dense(features);
     map = at::empty({features.size(0), features.size(2), features.size(3)}, features.options());
     const absl::Status status = CallOnTensors(
         {{"features", dense}, {"map", map}},
         [&](Buffers b, const Device& device) { return ops::ActivationMap(b[0], parameters, b[1], device); });
     if (!status.ok()) return status;
   }
-  const auto fused = [dense, parameters](const at::Tensor& by_map) {
-    const at::Tensor gradient = at::empty_like(dense), by_map_dense = by_map.contiguous();
+  const auto fused = [parameters](const at::Tensor& by_map, const BackwardPass& pass) {
+    const at::Tensor dense = Dense(pass.input());
+    const at::Tensor gradient = at::empty_like(dense), by_map_dense = by_map.clone(at::MemoryFormat::Contiguous);
     const absl::Status status =
         CallOnTensors({{"features", dense}, {"map_gradient", by_map_dense}, {"gradient", gradient}},
                       [&](Buffers b, const Device& device) {
@@ -104,7 +105,7 @@ absl::StatusOr<at::Tensor> AttentionTransfer(const at::Tensor& features, const a
   const bool pool = target.size(1) != features.size(2) || target.size(2) != features.size(3);
   const at::Tensor pooled = pool ? at::adaptive_avg_pool2d(features, {target.size(1), target.size(2)}) : features;
   if (features.size(0) == 0) return (features * 0).sum();
-  const at::Tensor constant = target.detach().contiguous();
+  const at::Tensor constant = target.detach().clone(at::MemoryFormat::Contiguous);
   const auto plain = [parameters, constant](const at::Tensor& f) {
     return at::mse_loss(PlainMap(f, parameters), constant);
   };
@@ -125,13 +126,10 @@ absl::StatusOr<at::Tensor> AttentionTransfer(const at::Tensor& features, const a
     if (!status.ok()) return status;
     loss = mean.select(0, 0);
   }
-  return WithBackward(pooled, loss,
-                      {[gradient](const at::Tensor& by_loss) {
-                         // Most often the loss is what is differentiated.
-                         const bool one = by_loss.is_cpu() && *by_loss.const_data_ptr<float>() == 1;
-                         return one ? gradient : gradient * by_loss;
-                       },
-                       plain});
+  return WithBackward(
+      pooled, loss,
+      {[gradient](const at::Tensor& by_loss, const BackwardPass& pass) { return Scaled(gradient, by_loss, pass); },
+       plain});
 }
 
 }  // namespace retort::ops::torch

@@ -110,6 +110,13 @@ INSTANTIATE_TEST_SUITE_P(Kinds, ActivationKindTest,
                                                               ActivationKind::kMaximum),
                                             ::testing::Bool()));
 
+TEST(ActivationMapTest, NoticesFeaturesThatWereWrittenToSince) {
+  const at::Tensor leaf = at::randn({2, 3, 4, 5}).requires_grad_(), features = leaf * 2;
+  const at::Tensor map = *ActivationMap(features, {});
+  features.relu_();
+  EXPECT_THROW(map.sum().backward(), c10::Error);
+}
+
 TEST(ActivationMapTest, TakesSlicesAsTheyLie) {
   const at::Tensor whole = Student().to(at::kFloat);
   for (const at::Tensor& slice : {whole.slice(3, 1, 6), whole.slice(2, 1, 8, 2), whole.slice(3, 0, 8, 2),

@@ -13,13 +13,10 @@
 #include "ATen/ops/arange.h"
 #include "ATen/ops/cross_entropy_loss.h"
 #include "ATen/ops/empty.h"
-#include "ATen/ops/empty_like.h"
 #include "ATen/ops/kl_div.h"
 #include "ATen/ops/log_sigmoid.h"
 #include "ATen/ops/log_softmax.h"
 #include "ATen/ops/logsumexp.h"
-#include "ATen/ops/where.h"
-#include "ATen/ops/zeros.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -75,22 +72,36 @@ std::pair<at::Tensor, at::Tensor> PlainDkd(const at::Tensor& logits, const at::T
   return {of_label.sum() * scale, of_others * scale};
 }
 
-absl::Status CheckShapes(const char* op, const at::Tensor& logits, std::initializer_list<NamedTensor> of_batch) {
+absl::Status CheckShapes(const char* op, const at::Tensor& logits, std::initializer_list<NamedTensor> others) {
   if (!logits.defined() || logits.dim() != 2 || !logits.is_floating_point()) {
     return absl::InvalidArgumentError(absl::StrCat(op, ": logits must be [B,K] of floats"));
   }
-  for (const auto& [name, tensor] : of_batch) {
+  for (const auto& [name, tensor] : others) {
     if (!tensor.defined() || tensor.dim() == 0 || tensor.size(0) != logits.size(0)) {
       return absl::InvalidArgumentError(
           absl::StrCat(op, ": ", name, " must have a row for each of the ", logits.size(0), " of logits"));
+    }
+    const bool of_logits = name == "teacher" || name == "targets";
+    if (of_logits && (tensor.sizes() != logits.sizes() || tensor.scalar_type() != logits.scalar_type())) {
+      return absl::InvalidArgumentError(absl::StrCat(op, ": ", name, " must be [B,K] = [", logits.size(0), ",",
+                                                     logits.size(1), "], of logits' type"));
+    }
+    if (name == "labels" && (tensor.dim() != 1 || tensor.scalar_type() != at::kLong)) {
+      return absl::InvalidArgumentError(absl::StrCat(op, ": labels must be [B] of i64"));
     }
   }
   return absl::OkStatus();
 }
 
-// [B,K] whose classes lie side by side.
+// [B,K] whose classes lie side by side. A clone, since contiguous() takes any stride of a single class for dense.
 at::Tensor Dense(const at::Tensor& matrix) {
-  return matrix.defined() && matrix.dim() == 2 && matrix.stride(1) != 1 ? matrix.contiguous() : matrix;
+  const bool apart = matrix.defined() && matrix.dim() == 2 && matrix.stride(1) != 1;
+  return apart ? matrix.clone(at::MemoryFormat::Contiguous) : matrix;
+}
+
+// The same of what is not differentiated.
+at::Tensor Constant(const at::Tensor& tensor) {
+  return Dense(tensor.defined() && tensor.requires_grad() ? tensor.detach() : tensor);
 }
 
 using PlainFormula = std::function<std::vector<at::Tensor>(const at::Tensor& logits)>;
@@ -127,13 +138,10 @@ absl::StatusOr<std::vector<at::Tensor>> Compute(
     if (!status.ok()) return status;
     for (size_t i = 0; i < numbers; ++i) result.push_back(loss.select(0, static_cast<int64_t>(i)));
   }
-  result[0] = WithBackward(logits, result[0],
-                           {[gradient](const at::Tensor& by_loss) {
-                              // Most often the loss is what is differentiated.
-                              const bool one = by_loss.is_cpu() && *by_loss.const_data_ptr<float>() == 1;
-                              return one ? gradient : gradient * by_loss;
-                            },
-                            [plain = std::move(plain)](const at::Tensor& z) { return plain(z)[0]; }});
+  result[0] = WithBackward(
+      logits, result[0],
+      {[gradient](const at::Tensor& by_loss, const BackwardPass& pass) { return Scaled(gradient, by_loss, pass); },
+       [plain = std::move(plain)](const at::Tensor& z) { return plain(z)[0]; }});
   return result;
 }
 
@@ -160,7 +168,7 @@ absl::StatusOr<at::Tensor> CrossEntropy(const at::Tensor& logits, const at::Tens
 }
 
 absl::StatusOr<at::Tensor> SoftCrossEntropy(const at::Tensor& logits, const at::Tensor& targets) {
-  const at::Tensor dense = Dense(targets);
+  const at::Tensor dense = Constant(targets);
   const auto plain = [dense](const at::Tensor& z) {
     return std::vector<at::Tensor>{(dense * at::log_softmax(z, 1)).sum() / -static_cast<double>(z.size(0))};
   };
@@ -171,7 +179,7 @@ absl::StatusOr<at::Tensor> SoftCrossEntropy(const at::Tensor& logits, const at::
 }
 
 absl::StatusOr<at::Tensor> DistillKl(const at::Tensor& logits, const at::Tensor& teacher, double temperature) {
-  const at::Tensor dense = Dense(teacher.detach());
+  const at::Tensor dense = Constant(teacher);
   const auto plain = [=](const at::Tensor& z) { return std::vector<at::Tensor>{PlainKl(z, dense, temperature)}; };
   return First(Compute("distill_kl", logits, {{"teacher", dense}}, 1, plain,
                        [&](Buffers b, const LossOutputs& outputs, const Device& device) {
@@ -181,7 +189,7 @@ absl::StatusOr<at::Tensor> DistillKl(const at::Tensor& logits, const at::Tensor&
 
 absl::StatusOr<TwoPartLoss> CrossEntropyKl(const at::Tensor& logits, const at::Tensor& labels,
                                            const at::Tensor& teacher, const DistillParameters& parameters) {
-  const at::Tensor dense = Dense(teacher.detach());
+  const at::Tensor dense = Constant(teacher);
   const auto plain = [=](const at::Tensor& z) {
     const at::Tensor hard = PlainCrossEntropy(z, labels, parameters.label_smoothing);
     const at::Tensor soft = PlainKl(z, dense, parameters.temperature);
@@ -196,7 +204,7 @@ absl::StatusOr<TwoPartLoss> CrossEntropyKl(const at::Tensor& logits, const at::T
 absl::StatusOr<TwoPartLoss> CrossEntropyTopK(const at::Tensor& logits, const at::Tensor& labels,
                                              const at::Tensor& values, const at::Tensor& indices,
                                              const at::Tensor& log_sum_exp, const DistillParameters& parameters) {
-  const at::Tensor dense = Dense(values), dense_indices = Dense(indices), sum = log_sum_exp.contiguous();
+  const at::Tensor dense = Constant(values), dense_indices = Dense(indices), sum = Constant(log_sum_exp);
   const auto plain = [=](const at::Tensor& z) {
     const at::Tensor hard = PlainCrossEntropy(z, labels, parameters.label_smoothing);
     const at::Tensor soft = PlainKl(z, Unpack(z, dense, dense_indices, sum), parameters.temperature);
@@ -211,7 +219,7 @@ absl::StatusOr<TwoPartLoss> CrossEntropyTopK(const at::Tensor& logits, const at:
 
 absl::StatusOr<TwoPartLoss> Dkd(const at::Tensor& logits, const at::Tensor& teacher, const at::Tensor& labels,
                                 double temperature, double alpha, double beta) {
-  const at::Tensor dense = Dense(teacher.detach());
+  const at::Tensor dense = Constant(teacher);
   const auto plain = [=](const at::Tensor& z) {
     const auto [of_label, of_others] = PlainDkd(z, dense, labels, temperature);
     return std::vector<at::Tensor>{of_label * alpha + of_others * beta, of_label, of_others};

@@ -6,6 +6,7 @@
 
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/arange.h"
+#include "ATen/ops/equal.h"
 #include "ATen/ops/ones.h"
 #include "ATen/ops/softmax.h"
 #include "ATen/ops/tensor.h"
@@ -117,6 +118,15 @@ TEST_P(SoftmaxLossTest, OfNoGradientIsAPlainNumber) {
   EXPECT_FALSE(GetParam().loss(Student().to(at::kFloat)).requires_grad());
 }
 
+TEST_P(SoftmaxLossTest, KeepsItsGradientFromAFirstPassForASecond) {
+  const at::Tensor z = Student().to(at::kFloat).requires_grad_();
+  const at::Tensor loss = GetParam().loss(z);
+  const auto gradient = [&] { return ::torch::autograd::grad({loss}, {z}, {}, /*retain_graph=*/true)[0]; };
+  const at::Tensor first = gradient(), copy = first.clone();
+  first.mul_(-3);
+  EXPECT_TRUE(at::equal(gradient(), copy));
+}
+
 TEST_P(SoftmaxLossTest, RefusesASecondBackwardPass) {
   const at::Tensor z = Student().to(at::kFloat).set_requires_grad(true);
   const at::Tensor loss = GetParam().loss(z);
@@ -139,6 +149,30 @@ TEST(SoftmaxLossErrorTest, OtherShapesAreRefused) {
   EXPECT_EQ(CrossEntropy(z, Labels().slice(0, 1), 0).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(DistillKl(z, z.slice(1, 1), 4).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(CrossEntropy(at::Tensor(), Labels(), 0).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(SoftmaxLossErrorTest, OtherShapesAndTypesThanTheLogitsAreRefused) {
+  for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+    const at::Tensor z = Student().to(type), t = Teacher().to(type);
+    EXPECT_FALSE(DistillKl(z, t.slice(1, 0, 1), 4).ok());
+    EXPECT_FALSE(DistillKl(z, t.to(at::kHalf), 4).ok());
+    EXPECT_FALSE(DistillKl(z, at::Tensor(), 4).ok());
+    EXPECT_FALSE(SoftCrossEntropy(z, t[0]).ok());
+    EXPECT_FALSE(CrossEntropy(z, Labels().to(type), 0).ok());
+  }
+}
+
+TEST(SoftmaxLossStrideTest, OfASingleClassOrRowMayBeAny) {
+  const at::Tensor z = Student().to(at::kFloat), t = Teacher().to(at::kFloat);
+  // [4,2] whose classes lie 4 apart, and one row of them.
+  const at::Tensor columns = t.slice(1, 0, 2).t().contiguous().t(), logits = z.slice(1, 0, 2);
+  const at::Tensor expected = *DistillKl(logits.contiguous(), columns.contiguous(), 4);
+  EXPECT_TRUE(at::equal(*DistillKl(logits, columns, 4), expected));
+  EXPECT_TRUE(DistillKl(logits.slice(0, 0, 1), columns.slice(0, 0, 1), 4).ok());
+  const DistillParameters parameters = {0, 1, 0, 1};
+  EXPECT_TRUE(CrossEntropyTopK(z, Labels(), t.slice(1, 0, 1).contiguous().view({1, 4}).t(), at::zeros({4, 1}, at::kInt),
+                               t.logsumexp(1), parameters)
+                  .ok());
 }
 
 TEST(SoftmaxLossErrorTest, AnEmptyBatchHasTheLossZero) {
