@@ -25,6 +25,8 @@ using ::Halide::RDom;
 using ::Halide::Var;
 
 constexpr int kBatch = 2, kChannels = 3, kHeight = 4, kWidth = 5;
+// By kind.
+constexpr const char* kNames[] = {"MeanAbsolute", "MeanSquare", "MeanFourth", "Maximum"};
 
 // Kind, and whether maps are normalised.
 class AttentionAutodiffTest : public ::testing::TestWithParam<std::tuple<ActivationKind, bool>> {
@@ -36,16 +38,32 @@ class AttentionAutodiffTest : public ::testing::TestWithParam<std::tuple<Activat
     weight_.for_each_value([&](float& value) { value = number(random); });
     f_(x, y, c, b) = cast<double>(features_(x, y, c, b));
     w_(x, y, b) = cast<double>(weight_(x, y, b));
+    gradient_.fill(-12345.0f);
 
-    const RDom k(0, kChannels), place(0, kWidth, 0, kHeight);
-    const Expr f = f_(x, y, k, b);
-    const Expr power = parameters_.kind == ActivationKind::kMeanAbsolute ? abs(f)
-                       : parameters_.kind == ActivationKind::kMeanSquare ? f * f
-                                                                         : f * f * f * f;
-    Func mean, length;
-    mean(x, y, b) = sum(power) / Expr(double{kChannels});
-    length(b) = sqrt(sum(mean(place.x, place.y, b) * mean(place.x, place.y, b)));
-    q_(x, y, b) = parameters_.normalize ? mean(x, y, b) / max(length(b), Expr(1e-12)) : mean(x, y, b);
+    const RDom place(0, kWidth, 0, kHeight);
+    Func map, length;
+    map(x, y, b) = OfChannels();
+    length(b) = sqrt(sum(map(place.x, place.y, b) * map(place.x, place.y, b)));
+    q_(x, y, b) = parameters_.normalize ? map(x, y, b) / max(length(b), Expr(1e-12)) : map(x, y, b);
+  }
+
+  // One number of a place's channels.
+  Expr OfChannels() const {
+    const RDom k(0, kChannels);
+    const Expr f = f_(x, y, k, b), channels = Expr(double{kChannels});
+    switch (parameters_.kind) {
+      case ActivationKind::kMeanAbsolute:
+        return sum(abs(f)) / channels;
+      case ActivationKind::kMeanSquare:
+        return sum(f * f) / channels;
+      case ActivationKind::kMeanFourth:
+        return sum(f * f * f * f) / channels;
+      case ActivationKind::kMaximum:
+        break;
+    }
+    Expr greatest = abs(f_(x, y, 0, b));
+    for (int i = 1; i < kChannels; ++i) greatest = max(greatest, abs(f_(x, y, i, b)));
+    return greatest;
   }
 
   // The gradient that `status`'s call has written is that of the sum of `terms` [B,H,W]. float64 is exact beside the
@@ -96,13 +114,11 @@ TEST_P(AttentionAutodiffTest, AttentionTransfer) {
 
 INSTANTIATE_TEST_SUITE_P(Kinds, AttentionAutodiffTest,
                          ::testing::Combine(::testing::Values(ActivationKind::kMeanAbsolute,
-                                                              ActivationKind::kMeanSquare, ActivationKind::kMeanFourth),
+                                                              ActivationKind::kMeanSquare, ActivationKind::kMeanFourth,
+                                                              ActivationKind::kMaximum),
                                             ::testing::Bool()),
                          [](const auto& instance) {
-                           const ActivationKind kind = std::get<0>(instance.param);
-                           return absl::StrCat(kind == ActivationKind::kMeanAbsolute ? "MeanAbsolute"
-                                               : kind == ActivationKind::kMeanSquare ? "MeanSquare"
-                                                                                     : "MeanFourth",
+                           return absl::StrCat(kNames[static_cast<int>(std::get<0>(instance.param))],
                                                std::get<1>(instance.param) ? "Normalized" : "AsItIs");
                          });
 

@@ -2,8 +2,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <random>
+#include <vector>
 
 #include "Halide.h"
 #include "absl/status/status.h"
@@ -22,6 +25,10 @@ using ::Halide::Func;
 using ::Halide::RDom;
 using ::Halide::Var;
 
+constexpr DistillParameters kParameters = {
+    .label_smoothing = 0.1f, .temperature = 4, .hard_weight = 0.3f, .soft_weight = 0.7f};
+
+// [B,K].
 class SoftmaxLossAutodiffTest : public ::testing::TestWithParam<std::array<int, 2>> {
  protected:
   SoftmaxLossAutodiffTest() {
@@ -37,7 +44,7 @@ class SoftmaxLossAutodiffTest : public ::testing::TestWithParam<std::array<int, 
     is_label_(c, b) = cast<double>(c == labels_(b));
   }
 
-  // The same at a temperature.
+  // log softmax(z / T).
   Func LogSoftmax(const Func& z, double temperature) const {
     Func log_p;
     log_p(c, b) = z(c, b) / Expr(temperature) - log(sum(exp(z(k, b) / Expr(temperature))));
@@ -58,9 +65,18 @@ class SoftmaxLossAutodiffTest : public ::testing::TestWithParam<std::array<int, 
   }
 
   // [B]: T^2 sum_c p log(p / q).
-  Func KlRows(double temperature) const {
-    Func rows, log_p = LogSoftmax(t_, temperature), log_q = LogSoftmax(z_, temperature);
+  Func KlRows(const Func& teacher, double temperature) const {
+    Func rows, log_p = LogSoftmax(teacher, temperature), log_q = LogSoftmax(z_, temperature);
     rows(b) = Expr(temperature * temperature) * sum(exp(log_p(k, b)) * (log_p(k, b) - log_q(k, b)));
+    return rows;
+  }
+
+  // [B]: as kParameters say.
+  Func HardAndSoftRows(const Func& teacher) const {
+    const Func hard = CrossEntropyRows(SmoothLabels(kParameters.label_smoothing));
+    const Func soft = KlRows(teacher, kParameters.temperature);
+    Func rows;
+    rows(b) = Expr(double{kParameters.hard_weight}) * hard(b) + Expr(double{kParameters.soft_weight}) * soft(b);
     return rows;
   }
 
@@ -141,20 +157,43 @@ TEST_P(SoftmaxLossAutodiffTest, SoftCrossEntropy) {
 
 TEST_P(SoftmaxLossAutodiffTest, DistillKl) {
   for (const float temperature : {1.0f, 2.5f}) {
-    ExpectGradientOf(KlRows(temperature), temperature,
+    ExpectGradientOf(KlRows(t_, temperature), temperature,
                      DistillKl(logits_.raw_buffer(), teacher_.raw_buffer(), temperature, Outputs(1)));
   }
 }
 
 TEST_P(SoftmaxLossAutodiffTest, CrossEntropyKl) {
-  const DistillParameters parameters = {
-      .label_smoothing = 0.1f, .temperature = 4, .hard_weight = 0.3f, .soft_weight = 0.7f};
-  const Func hard = CrossEntropyRows(SmoothLabels(parameters.label_smoothing)), soft = KlRows(parameters.temperature);
-  Func rows;
-  rows(b) = Expr(double{parameters.hard_weight}) * hard(b) + Expr(double{parameters.soft_weight}) * soft(b);
   ExpectGradientOf(
-      rows, parameters.temperature * parameters.soft_weight,
-      CrossEntropyKl(logits_.raw_buffer(), labels_.raw_buffer(), teacher_.raw_buffer(), parameters, Outputs(2)));
+      HardAndSoftRows(t_), kParameters.temperature * kParameters.soft_weight,
+      CrossEntropyKl(logits_.raw_buffer(), labels_.raw_buffer(), teacher_.raw_buffer(), kParameters, Outputs(2)));
+}
+
+TEST_P(SoftmaxLossAutodiffTest, CrossEntropyTopK) {
+  // Of each row the two greatest.
+  Buffer<float> values(2, batch_), log_sum_exp(batch_);
+  Buffer<int32_t> indices(2, batch_);
+  for (int y = 0; y < batch_; ++y) {
+    std::vector<int32_t> order(static_cast<size_t>(classes_));
+    std::iota(order.begin(), order.end(), 0);
+    std::sort(order.begin(), order.end(), [&](int32_t i, int32_t j) { return teacher_(i, y) > teacher_(j, y); });
+    double all = 0;
+    for (const int32_t x : order) all += std::exp(double{teacher_(x, y)});
+    log_sum_exp(y) = static_cast<float>(std::log(all));
+    for (int j = 0; j < 2; ++j) {
+      indices(j, y) = order[static_cast<size_t>(j)];
+      values(j, y) = teacher_(indices(j, y), y);
+    }
+  }
+  Func left, unpacked;
+  const RDom stored(0, 2);
+  const Expr whole = cast<double>(log_sum_exp(b));
+  left(b) = Expr(1.0) - sum(exp(cast<double>(values(stored, b)) - whole));
+  unpacked(c, b) = select(c == indices(0, b) || c == indices(1, b), t_(c, b),
+                          whole + log(left(b) / Expr(double{1} * (classes_ - 2))));
+  ExpectGradientOf(
+      HardAndSoftRows(unpacked), kParameters.temperature * kParameters.soft_weight,
+      CrossEntropyTopK(logits_.raw_buffer(), labels_.raw_buffer(),
+                       {values.raw_buffer(), indices.raw_buffer(), log_sum_exp.raw_buffer()}, kParameters, Outputs(2)));
 }
 
 TEST_P(SoftmaxLossAutodiffTest, Dkd) {
