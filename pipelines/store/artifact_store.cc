@@ -298,8 +298,11 @@ absl::StatusOr<int> ArtifactStore::Lock(absl::string_view kind, absl::string_vie
     absl::Cleanup closer = [lock] { close(lock); };
     if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
       if (errno != EWOULDBLOCK) return data::ErrnoStatus(errno, "lock", path);
-      RETORT_ASSIGN_OR_RETURN(const std::string holder, data::ReadFile(path));
-      const std::pair<std::string, std::string> key_and_pid = absl::StrSplit(holder.substr(0, holder.find('\n')), ' ');
+      const absl::StatusOr<std::string> holder = data::ReadFile(path);
+      if (absl::IsNotFound(holder.status())) continue;  // Its holder has just let go.
+      RETORT_RETURN_IF_ERROR(holder.status());
+      const std::pair<std::string, std::string> key_and_pid =
+          absl::StrSplit(holder->substr(0, holder->find('\n')), ' ');
       return absl::UnavailableError(absl::StrCat("process ", key_and_pid.second, " works on ", kind, " ", digits, " (",
                                                  path, "); wait for it, or end it"));
     }

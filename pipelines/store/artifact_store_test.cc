@@ -12,6 +12,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <random>
 #include <regex>
 #include <string>
@@ -513,7 +514,10 @@ TEST(ArtifactStoreCrash, ProcessesThatPublishTheSameKeyAndDie) {
       if (child == 0) {
         while (!store.Find("distill", Key()).ok()) {
           const absl::Status status = PublishOne(store).status();
-          if (!status.ok() && !absl::IsUnavailable(status)) _exit(2);
+          if (!status.ok() && !absl::IsUnavailable(status)) {
+            std::cerr << status << std::endl;
+            _exit(2);
+          }
           usleep(100);
         }
         _exit(0);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 set -euo pipefail
-tar xzf testing/gpu/gpu_bundle.tar.gz -C "$TEST_TMPDIR"
+tar xzf testing/gpu/gpu_bundle.tar.gz --no-same-owner -C "$TEST_TMPDIR"
 cd "$TEST_TMPDIR/gpu_bundle"
 python3 ./run --json=report.json | tee table
 grep -qE "^[0-9]+ passed, [0-9]+ skipped, 0 failed$" table
