@@ -30,6 +30,10 @@ std::string ShapeText(const at::Tensor& tensor) {
   return tensor.defined() ? absl::StrCat("[", absl::StrJoin(tensor.sizes(), ","), "]") : "nothing";
 }
 
+at::Tensor Normalized(const at::Tensor& map) {
+  return map / at::linalg_vector_norm(map, 2, at::IntArrayRef{1, 2}, /*keepdim=*/true).clamp_min(1e-12);
+}
+
 at::Tensor PlainMap(const at::Tensor& features, const ActivationMapParameters& parameters) {
   at::Tensor map;
   switch (parameters.kind) {
@@ -46,14 +50,20 @@ at::Tensor PlainMap(const at::Tensor& features, const ActivationMapParameters& p
       map = at::amax(features.abs(), {1});
       break;
   }
-  if (!parameters.normalize) return map;
-  return map / at::linalg_vector_norm(map, 2, at::IntArrayRef{1, 2}, /*keepdim=*/true).clamp_min(1e-12);
+  return parameters.normalize ? Normalized(map) : map;
 }
 
 absl::Status CheckFeatures(const char* op, const at::Tensor& features) {
   if (features.defined() && features.dim() == 4 && features.is_floating_point()) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat(op, ": features ", ShapeText(features), " must be [B,C,H,W] of floats"));
+}
+
+// Whether there is a fused op for these: of f32, and on a GPU of no more places than a block's memory holds.
+bool IsFused(const at::Tensor& features) {
+  constexpr int64_t kPlacesOnGpu = 4096;
+  return features.scalar_type() == at::kFloat &&
+         (features.is_cpu() || features.size(2) * features.size(3) <= kPlacesOnGpu);
 }
 
 // Features in which the places of a sample, or its channels, lie side by side.
@@ -66,7 +76,7 @@ at::Tensor Dense(const at::Tensor& features) {
 absl::StatusOr<at::Tensor> ActivationMap(const at::Tensor& features, const ActivationMapParameters& parameters) {
   if (absl::Status status = CheckFeatures("activation_map", features); !status.ok()) return status;
   const auto plain = [parameters](const at::Tensor& f) { return PlainMap(f, parameters); };
-  if (features.scalar_type() != at::kFloat) return plain(features);
+  if (!IsFused(features)) return plain(features);
 
   at::Tensor map;
   {
@@ -93,7 +103,7 @@ absl::StatusOr<at::Tensor> ActivationMap(const at::Tensor& features, const Activ
 }
 
 absl::StatusOr<at::Tensor> AttentionTransfer(const at::Tensor& features, const at::Tensor& target,
-                                             const ActivationMapParameters& parameters) {
+                                             const ActivationMapParameters& parameters, Pooling pooling) {
   if (absl::Status status = CheckFeatures("attention_transfer", features); !status.ok()) return status;
   if (!target.defined() || target.dim() != 3 || target.size(0) != features.size(0) ||
       target.size(1) > features.size(2) || target.size(2) > features.size(3) ||
@@ -102,14 +112,21 @@ absl::StatusOr<at::Tensor> AttentionTransfer(const at::Tensor& features, const a
                                                    " must be [B,H,W], of the type of features ", ShapeText(features),
                                                    " and nowhere larger"));
   }
-  const bool pool = target.size(1) != features.size(2) || target.size(2) != features.size(3);
-  const at::Tensor pooled = pool ? at::adaptive_avg_pool2d(features, {target.size(1), target.size(2)}) : features;
   if (features.size(0) == 0) return (features * 0).sum();
   const at::Tensor constant = target.detach().clone(at::MemoryFormat::Contiguous);
+  const bool pool = target.size(1) != features.size(2) || target.size(2) != features.size(3);
+  const at::IntArrayRef size = target.sizes().slice(1);
+  if (pool && pooling == Pooling::kMap) {
+    const absl::StatusOr<at::Tensor> map = ActivationMap(features, {parameters.kind, /*normalize=*/false});
+    if (!map.ok()) return map.status();
+    const at::Tensor averaged = at::adaptive_avg_pool2d(*map, size);
+    return at::mse_loss(parameters.normalize ? Normalized(averaged) : averaged, constant);
+  }
+  const at::Tensor pooled = pool ? at::adaptive_avg_pool2d(features, size) : features;
   const auto plain = [parameters, constant](const at::Tensor& f) {
     return at::mse_loss(PlainMap(f, parameters), constant);
   };
-  if (features.scalar_type() != at::kFloat) return plain(pooled);
+  if (!IsFused(pooled)) return plain(pooled);
 
   at::Tensor gradient, loss;
   {

@@ -17,11 +17,16 @@ namespace retort::ops::torch {
 // InvalidArgument for other shapes, and what ops::ActivationMap and TensorView::Create say.
 absl::StatusOr<at::Tensor> ActivationMap(const at::Tensor& features, const ActivationMapParameters& parameters);
 
+// What is averaged where a target is smaller than the features: adaptively, each place over those it covers.
+enum class Pooling {
+  kFeatures,  // the features, before the map is taken; HobbitLong/RepDistiller, distiller_zoo/AT.py
+  kMap,       // the map, before it is divided by its length
+};
+
 // Mean over (b,y,x) of (q - target)^2, q the map of the features, target [B,H,W] of the same type: the teacher's map, a
-// constant. Where the target is smaller than the features, these are first averaged to its size (adaptively, each
-// place over the pixels it covers), before the map is taken; HobbitLong/RepDistiller, distiller_zoo/AT.py. An empty
-// batch has the loss 0.
+// constant, nowhere larger than the features. Where sizes agree nothing is averaged. An empty batch has the loss 0.
 absl::StatusOr<at::Tensor> AttentionTransfer(const at::Tensor& features, const at::Tensor& target,
-                                             const ActivationMapParameters& parameters);
+                                             const ActivationMapParameters& parameters,
+                                             Pooling pooling = Pooling::kFeatures);
 
 }  // namespace retort::ops::torch

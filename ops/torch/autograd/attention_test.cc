@@ -1,13 +1,16 @@
 #include "retort/ops/torch/autograd/attention.h"
 
 #include <cmath>
+#include <functional>
 #include <string>
 #include <tuple>
 #include <vector>
 
 #include "ATen/CPUGeneratorImpl.h"
 #include "ATen/TensorOperators.h"
+#include "ATen/core/grad_mode.h"
 #include "ATen/ops/arange.h"
+#include "ATen/ops/equal.h"
 #include "ATen/ops/ones.h"
 #include "ATen/ops/randn.h"
 #include "ATen/ops/zeros.h"
@@ -104,6 +107,48 @@ TEST_P(ActivationKindTest, IsTwiceDifferentiable) {
   EXPECT_LT((second[0] - second[1]).abs().max().item<double>(), 1e-3 * second[0].abs().max().item<double>());
 }
 
+// The map of the larger student, averaged to 3x5, which does not divide 8x8.
+TEST_P(ActivationKindTest, AveragedMapsHaveTheGradientsOfCentralDifferences) {
+  const at::Tensor target = *ActivationMap(Features().slice(0, 1, 3).slice(2, 0, 3).slice(3, 0, 5), Parameters());
+  const auto loss = [&](const at::Tensor& x) {
+    return *AttentionTransfer(x, target.to(x.scalar_type()), Parameters(), Pooling::kMap);
+  };
+  const auto gradient_square = [&](const at::Tensor& x) {
+    const at::AutoGradMode grad(true);
+    const at::Tensor leaf = x.requires_grad() ? x : x.detach().set_requires_grad(true);
+    return ::torch::autograd::grad({loss(leaf)}, {leaf}, {}, /*retain_graph=*/true, /*create_graph=*/true)[0]
+        .square()
+        .sum();
+  };
+  const at::Tensor f = Features().slice(0, 0, 2);
+  EXPECT_LT(testing::GradientError(loss, f), 1e-6);
+  EXPECT_LT(testing::GradientError(gradient_square, f), 1e-5);
+
+  // The fused map, with its plain formula where it is differentiated twice.
+  for (const auto& of : {std::function<at::Tensor(const at::Tensor&)>(loss), {gradient_square}}) {
+    std::vector<at::Tensor> gradients;
+    for (const at::ScalarType type : {at::kDouble, at::kFloat}) {
+      const at::Tensor leaf = f.to(type, /*non_blocking=*/false, /*copy=*/true).set_requires_grad(true);
+      of(leaf).backward();
+      gradients.push_back(leaf.grad().to(at::kDouble));
+    }
+    EXPECT_LT((gradients[0] - gradients[1]).abs().max().item<double>(), 1e-3 * gradients[0].abs().max().item<double>());
+  }
+}
+
+TEST_P(ActivationKindTest, PoolingDoesNotMatterWhereSizesAgree) {
+  const at::Tensor target = *ActivationMap(Teacher(8).to(at::kFloat), Parameters());
+  std::vector<at::Tensor> losses, gradients;
+  for (const Pooling pooling : {Pooling::kFeatures, Pooling::kMap}) {
+    const at::Tensor f = Features().to(at::kFloat).set_requires_grad(true);
+    losses.push_back(*AttentionTransfer(f, target, Parameters(), pooling));
+    losses.back().backward();
+    gradients.push_back(f.grad());
+  }
+  EXPECT_TRUE(at::equal(losses[0], losses[1]));
+  EXPECT_TRUE(at::equal(gradients[0], gradients[1]));
+}
+
 INSTANTIATE_TEST_SUITE_P(Kinds, ActivationKindTest,
                          ::testing::Combine(::testing::Values(ActivationKind::kMeanAbsolute,
                                                               ActivationKind::kMeanSquare, ActivationKind::kMeanFourth,
@@ -115,6 +160,28 @@ TEST(ActivationMapTest, NoticesFeaturesThatWereWrittenToSince) {
   const at::Tensor map = *ActivationMap(features, {});
   features.relu_();
   EXPECT_THROW(map.sum().backward(), c10::Error);
+}
+
+// Windows of 4x4 places of the student's mean square, each averaged, beside the teacher's 2x2.
+TEST(AttentionTransferTest, AveragesTheMapOrTheFeaturesAsAsked) {
+  const at::Tensor f = Features(), teacher = Teacher(2).square().mean(1);
+  const auto windows = [](const at::Tensor& planes) {  // [...,8,8] -> [...,2,2]
+    std::vector<int64_t> shape = planes.sizes().slice(0, planes.dim() - 2).vec();
+    shape.insert(shape.end(), {2, 4, 2, 4});
+    return planes.reshape(shape).mean(at::IntArrayRef{-3, -1});
+  };
+  const auto length = [](const at::Tensor& map) { return map.square().sum(at::IntArrayRef{1, 2}, true).sqrt(); };
+  for (const bool normalize : {false, true}) {
+    const ActivationMapParameters parameters = {ActivationKind::kMeanSquare, normalize};
+    const at::Tensor target = normalize ? teacher / length(teacher) : teacher;
+    for (const Pooling pooling : {Pooling::kFeatures, Pooling::kMap}) {
+      const at::Tensor map = pooling == Pooling::kMap ? windows(f.square().mean(1)) : windows(f).square().mean(1);
+      const double expected = ((normalize ? map / length(map) : map) - target).square().mean().item<double>();
+      EXPECT_NEAR(AttentionTransfer(f, target, parameters, pooling)->item<double>(), expected, 1e-12 * expected);
+      EXPECT_NEAR(AttentionTransfer(f.to(at::kFloat), target.to(at::kFloat), parameters, pooling)->item<double>(),
+                  expected, 1e-5 * expected);
+    }
+  }
 }
 
 TEST(ActivationMapTest, TakesSlicesAsTheyLie) {
@@ -136,7 +203,10 @@ TEST(ActivationMapTest, OtherShapesAreRefused) {
 TEST(ActivationMapTest, AnEmptyBatchIsPermitted) {
   const at::Tensor f = at::zeros({0, 3, 4, 4});
   EXPECT_EQ(ActivationMap(f, {})->numel(), 0);
-  EXPECT_EQ(AttentionTransfer(f, at::zeros({0, 4, 4}), {})->item<float>(), 0);
+  for (const Pooling pooling : {Pooling::kFeatures, Pooling::kMap}) {
+    EXPECT_EQ(AttentionTransfer(f, at::zeros({0, 4, 4}), {}, pooling)->item<float>(), 0);
+    EXPECT_EQ(AttentionTransfer(f, at::zeros({0, 2, 3}), {}, pooling)->item<float>(), 0);
+  }
 }
 
 }  // namespace
