@@ -10,6 +10,9 @@
 namespace retort::data {
 namespace {
 
+// The schema's.
+constexpr int32_t kGreatestPad = 64;
+
 using config::AugmentStep;
 
 // A step's tag in the counter: its field number in AugmentStep, which is never given to another kind.
@@ -44,9 +47,9 @@ absl::StatusOr<AugmentPlan> AugmentPlan::Create(const google::protobuf::Repeated
       case AugmentStep::kCrop:
         plan.pad_ = step.crop().pad();
         plan.border_ = BorderOf(step.crop());
-        if (plan.pad_ < 0) {
+        if (plan.pad_ < 0 || plan.pad_ > kGreatestPad) {
           return absl::InvalidArgumentError(
-              absl::StrFormat("augment step[%d]: crop.pad is %d; it must not be negative", i, plan.pad_));
+              absl::StrFormat("augment step[%d]: crop.pad is %d; permitted are 0..%d", i, plan.pad_, kGreatestPad));
         }
         break;
       case AugmentStep::kFlip:
@@ -81,7 +84,7 @@ absl::StatusOr<AugmentPlan> AugmentPlan::Create(const google::protobuf::Repeated
       case AugmentStep::kCenterCrop:
         return absl::InvalidArgumentError(absl::StrFormat(
             "augment step[%d] is for photographs of any size; here images lie in memory at the size of their views. "
-            "Permitted are crop, flip and cutout",
+            "Permitted are crop, flip, policies such as auto_augment, and cutout",
             i));
       case AugmentStep::STEP_NOT_SET:
         return absl::InvalidArgumentError(

@@ -174,7 +174,7 @@ INSTANTIATE_TEST_SUITE_P(
                  "step[1] is a second one of its kind or comes too late"},
         BadSteps{"PolicyOutOfRange", {"crop {}", "aug_mix { severity: 0 }"}, "step[1]: aug_mix.severity is 0"},
         BadSteps{"Empty", {"crop {}", ""}, "step[1] is empty; give crop, flip, auto_augment"},
-        BadSteps{"NegativePad", {"crop { pad: -1 }"}, "step[0]: crop.pad is -1"},
+        BadSteps{"NegativePad", {"crop { pad: -1 }"}, "step[0]: crop.pad is -1; permitted are 0..64"},
         BadSteps{"ProbabilityAboveOne", {"flip { probability: 1.5 }"}, "flip.probability is 1.5; permitted are 0..1"},
         BadSteps{"ProbabilityNotANumber", {"flip { probability: nan }"}, "flip.probability is nan"}),
     [](const auto& instance) { return instance.param.name; });

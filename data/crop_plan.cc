@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
@@ -89,8 +90,9 @@ Rectangle DrawErasing(const config::RandomErasing& step, int height, int width, 
 }
 
 Rectangle ResizedShorterSide(int height, int width, int size) {
-  const auto longer =
-      static_cast<int32_t>(static_cast<double>(int64_t{size} * std::max(height, width)) / std::min(height, width));
+  // Of a thread of an image it is too much for any op, which then says so.
+  const auto longer = static_cast<int32_t>(std::min<int64_t>(
+      int64_t{size} * std::max(height, width) / std::min(height, width), std::numeric_limits<int32_t>::max()));
   return width <= height ? Rectangle{0, 0, longer, size} : Rectangle{0, 0, size, longer};
 }
 

@@ -1,5 +1,6 @@
 #include "retort/ops/call_halide.h"
 
+#include <mutex>
 #include <string>
 
 #include "HalideRuntimeCuda.h"
@@ -9,10 +10,22 @@
 namespace retort::ops {
 namespace {
 
-// What Halide last said on this thread.
+// What Halide last said on this thread, and on any: parts of an op run on others.
 thread_local std::string last_message;
+std::mutex any_message_mutex;
+std::string any_message;
 
-void KeepMessage(void* /*user_context*/, const char* message) { last_message = message; }
+void KeepMessage(void* /*user_context*/, const char* message) {
+  last_message = message;
+  const std::lock_guard<std::mutex> lock(any_message_mutex);
+  any_message = message;
+}
+
+std::string LastMessage() {
+  if (!last_message.empty()) return last_message;
+  const std::lock_guard<std::mutex> lock(any_message_mutex);
+  return any_message;
+}
 
 // What Halide does for callers that give no context.
 halide_cuda_acquire_context_t default_acquire_context = nullptr;
@@ -45,7 +58,7 @@ absl::Status CallHalide(absl::string_view op, absl::FunctionRef<int()> call) {
   const int code = call();
   if (code == halide_error_code_success) return absl::OkStatus();
   const std::string text =
-      absl::StrCat(op, ": Halide error ", code, ": ", absl::StripTrailingAsciiWhitespace(last_message));
+      absl::StrCat(op, ": Halide error ", code, ": ", absl::StripTrailingAsciiWhitespace(LastMessage()));
   return code == halide_error_code_out_of_memory ? absl::ResourceExhaustedError(text) : absl::InternalError(text);
 }
 

@@ -1,5 +1,6 @@
 #include "retort/data/policies/augment_choice.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace retort::data {
@@ -74,7 +75,8 @@ absl::string_view Name(AugmentOp op) {
 
 ops::AugmentRecord RecordOf(const AugmentChoice& choice, int64_t height, int64_t width) {
   using ops::AugmentRecord;
-  const double argument = choice.argument;
+  // For those that take whole numbers: a number that is none stays out of every range.
+  const double argument = std::isfinite(choice.argument) ? std::clamp(choice.argument, -0x1p30, 0x1p30) : 0x1p30;
   switch (choice.op) {
     case AugmentOp::kIdentity:
       return AugmentRecord::Identity();

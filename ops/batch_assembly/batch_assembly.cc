@@ -1,9 +1,12 @@
 #include "retort/ops/batch_assembly/batch_assembly.h"
 
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <string>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 
@@ -114,6 +117,14 @@ struct Arguments {
 };
 
 absl::Status CheckContents(const Arguments& a) {
+  for (const auto& [name, numbers] : {std::pair{"scale", a.scale}, {"offset", a.offset}}) {
+    for (int c = 0; c < numbers->dim[0].extent; ++c) {
+      if (const float number = At<float>(*numbers, c); !std::isfinite(number)) {
+        return absl::InvalidArgumentError(
+            absl::StrFormat("%s: %s[%d] is %g; give a finite one", a.op, name, c, number));
+      }
+    }
+  }
   const int size = a.images->dim[3].extent, height = a.images->dim[2].extent, width = a.images->dim[1].extent;
   const int sources = a.index->dim[0].extent, batch = a.index->dim[1].extent;
   for (int b = 0; b < batch; ++b) {
@@ -176,6 +187,10 @@ int CallOnDevice(const Variants& variants, const Arguments& a) {
 }
 
 absl::Status Run(const Variants& variants, const Arguments& a) {
+  if (a.images->dim[3].extent == 0 && a.index->dim[1].extent > 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(a.op, ": images has none, but index asks for some; give N of 1 or more"));
+  }
   if (a.device.kind == Device::Kind::kHost) {
     if (absl::Status status = CheckContents(a); !status.ok()) return status;
   }

@@ -1,3 +1,4 @@
+// JPEG to pixels.
 #pragma once
 
 #include <cstdint>

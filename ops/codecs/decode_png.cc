@@ -59,7 +59,9 @@ bool ReadHeader(Decoder& decoder, const uint8_t* bytes, size_t size) {
   decoder.info = png_create_info_struct(decoder.png);
   if (decoder.info == nullptr) return false;
   png_set_read_fn(decoder.png, &decoder, Read);
-  // What CheckSize permits is decided there.
+  // How large an image may be is decided elsewhere. Texts are skipped: compressed, they could take any amount of
+  // memory.
+  png_set_chunk_cache_max(decoder.png, 1);
   png_set_user_limits(decoder.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
   png_read_info(decoder.png, decoder.info);
   return true;

@@ -1,3 +1,4 @@
+// PNG to pixels.
 #pragma once
 
 #include <cstdint>

@@ -1,3 +1,4 @@
+// WebP to pixels.
 #pragma once
 
 #include <cstdint>

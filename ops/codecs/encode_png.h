@@ -1,3 +1,4 @@
+// Pixels to PNG.
 #pragma once
 
 #include <cstddef>

@@ -197,7 +197,8 @@ void CheckParams(CheckArguments& check, int b, const CropResizeParams& p, int im
   for (const auto& range : ranges) {
     const bool may_be_empty = &range >= &ranges[4];
     check.Condition(
-        range.begin >= 0 && range.size >= (may_be_empty ? 0 : 1) && range.size <= range.within - range.begin, [&] {
+        range.begin >= 0 && range.size >= (may_be_empty ? 0 : 1) && range.size <= int64_t{range.within} - range.begin,
+        [&] {
           return absl::StrFormat("params[%d]: %s are %d from %d on; there are %d", b, range.what, range.size,
                                  range.begin, range.within);
         });
@@ -240,7 +241,7 @@ void Tabulate(const std::vector<ResampleWeights>& views, int size, int source, B
       for (int t = 0; t < view.taps; ++t) {
         const int32_t value =
             view.weight[static_cast<size_t>(o) * static_cast<size_t>(view.taps) + static_cast<size_t>(t)];
-        if (t + shift < taps) weight(t + shift, o, b) = value;  // What is beyond is zero.
+        weight(t + shift, o, b) = value;
       }
     }
   }

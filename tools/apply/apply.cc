@@ -1,4 +1,5 @@
 // Augments an image file, or one of a data set, as a training would.
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -14,7 +15,6 @@
 #include "absl/flags/usage.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -55,6 +55,9 @@ namespace {
 constexpr char kUsage[] =
     "apply (--augment=STEPS | --op=NAME [--argument=X]) IN [OUT.png]\n"
     "  IN is a PNG, JPEG or WebP, or an image of a data set: cifar10:train:123, cifar100:test:5, procedural:train:0";
+
+// Draws know 2^32 views; a sheet of them must end before.
+constexpr int64_t kLastView = (int64_t{1} << 32) - 1 - 10000;
 
 struct Input {
   ops::Image image;
@@ -233,8 +236,10 @@ int Main(const std::vector<char*>& arguments) {
     fault = "give IN and OUT.png; OUT may be left out with --params_json or --benchmark";
   } else if (absl::GetFlag(FLAGS_grid) < 0 || absl::GetFlag(FLAGS_grid) > 10000) {
     fault = absl::StrCat("--grid=", absl::GetFlag(FLAGS_grid), "; permitted are 0..10000");
-  } else if (absl::GetFlag(FLAGS_view) < 0 || absl::GetFlag(FLAGS_index).value_or(0) < 0) {
-    fault = "--view and --index must not be negative";
+  } else if (absl::GetFlag(FLAGS_view) < 0 || absl::GetFlag(FLAGS_view) > kLastView) {
+    fault = absl::StrCat("--view=", absl::GetFlag(FLAGS_view), "; permitted are 0..", kLastView);
+  } else if (absl::GetFlag(FLAGS_index).value_or(0) < 0) {
+    fault = "--index must not be negative";
   }
   if (!fault.empty()) {
     std::cerr << "error: " << fault << "\n" << kUsage << "\n";
