@@ -5,8 +5,9 @@
 #include "absl/status/status.h"
 
 #include "retort/data/io/status_macros.h"
-#include "retort/nn/deep_nn.h"
-#include "retort/nn/light_nn.h"
+#include "retort/nn/models/deep_nn.h"
+#include "retort/nn/models/light_nn.h"
+#include "retort/nn/models/resnet.h"
 
 namespace retort::nn {
 namespace {
@@ -17,10 +18,12 @@ absl::StatusOr<std::unique_ptr<Model>> BuildFamily(const config::Model& config, 
       return MakeDeepNn(config.deep_nn(), shape);
     case config::Model::kLightNn:
       return MakeLightNn(config.light_nn(), shape);
+    case config::Model::kResnet:
+      return MakeResNet(config.resnet(), shape);
     case config::Model::FAMILY_NOT_SET:
       break;
   }
-  return absl::InvalidArgumentError("model: no family is chosen; choose one of deep_nn, light_nn");
+  return absl::InvalidArgumentError("model: no family is chosen; choose one of deep_nn, light_nn, resnet");
 }
 
 }  // namespace

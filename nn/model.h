@@ -32,6 +32,7 @@ struct Request {
 
 struct Outputs {
   at::Tensor logits;                       // [B,K]
+  at::Tensor distillation_logits;          // [B,K] of a distillation token, in training alone; undefined without one
   at::Tensor embedding;                    // [B,D], undefined unless asked for
   std::map<std::string, at::Tensor> taps;  // exactly those asked for, mostly [B,C,H,W]
 };
@@ -55,6 +56,9 @@ class Model {
   // Training mode turns on dropout and batch statistics. A new model is in training mode.
   virtual void SetTraining(bool training) = 0;
 };
+
+// InvalidArgument unless C, H, W and K are positive. `family` names the model in the error: "resnet".
+absl::Status CheckShape(const ModelShape& shape, absl::string_view family);
 
 // InvalidArgument if `request` asks for a tap that `model` has not. `whose` names the model in the error: "student".
 absl::Status CheckRequest(const Model& model, const Request& request, absl::string_view whose);

@@ -1,4 +1,4 @@
-// DeepNn: the teacher of PyTorch's knowledge-distillation tutorial. See nn/tutorial_cnn.h.
+// DeepNn: the teacher of PyTorch's knowledge-distillation tutorial. See nn/models/tutorial_cnn.h.
 #pragma once
 
 #include <memory>

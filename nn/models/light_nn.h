@@ -1,4 +1,4 @@
-// LightNn: the student of PyTorch's knowledge-distillation tutorial. See nn/tutorial_cnn.h.
+// LightNn: the student of PyTorch's knowledge-distillation tutorial. See nn/models/tutorial_cnn.h.
 #pragma once
 
 #include <memory>

@@ -1,6 +1,6 @@
-#include "retort/nn/light_nn.h"
+#include "retort/nn/models/light_nn.h"
 
-#include "retort/nn/tutorial_cnn.h"
+#include "retort/nn/models/tutorial_cnn.h"
 
 namespace retort::nn {
 

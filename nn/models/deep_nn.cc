@@ -1,6 +1,6 @@
-#include "retort/nn/deep_nn.h"
+#include "retort/nn/models/deep_nn.h"
 
-#include "retort/nn/tutorial_cnn.h"
+#include "retort/nn/models/tutorial_cnn.h"
 
 namespace retort::nn {
 

@@ -1,4 +1,4 @@
-#include "retort/nn/tutorial_cnn.h"
+#include "retort/nn/models/tutorial_cnn.h"
 
 #include <algorithm>
 #include <string>
