@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "ATen/core/Tensor.h"
 #include "torch/nn/modules/batchnorm.h"
 #include "torch/nn/modules/conv.h"
 
@@ -23,5 +24,13 @@ torch::nn::BatchNorm2d BatchNorm(int64_t channels);
 
 // Draws all convolutions of `root` anew, in order: normal with variance 2 / fan_out (He et al. 2015, arXiv:1502.01852).
 void InitConvolutionsByFanOut(torch::nn::Module* root);
+
+// Draws `weight` anew: normal with mean 0 and standard deviation `deviation`, within [-2, 2]; the numbers of PyTorch's
+// trunc_normal_.
+void InitTruncatedNormal(const at::Tensor& weight, double deviation);
+
+// Stochastic depth (Huang et al. 2016, arXiv:1603.09382) of a residual branch [B,...]: in training each sample is zero
+// with probability `rate` and else divided by 1 - rate. 0 <= rate < 1.
+at::Tensor DropPath(const at::Tensor& branch, double rate, bool training);
 
 }  // namespace retort::nn
