@@ -8,6 +8,7 @@
 #include "retort/nn/models/deep_nn.h"
 #include "retort/nn/models/light_nn.h"
 #include "retort/nn/models/resnet.h"
+#include "retort/nn/models/vit.h"
 
 namespace retort::nn {
 namespace {
@@ -20,10 +21,12 @@ absl::StatusOr<std::unique_ptr<Model>> BuildFamily(const config::Model& config, 
       return MakeLightNn(config.light_nn(), shape);
     case config::Model::kResnet:
       return MakeResNet(config.resnet(), shape);
+    case config::Model::kVit:
+      return MakeVit(config.vit(), shape);
     case config::Model::FAMILY_NOT_SET:
       break;
   }
-  return absl::InvalidArgumentError("model: no family is chosen; choose one of deep_nn, light_nn, resnet");
+  return absl::InvalidArgumentError("model: no family is chosen; choose one of deep_nn, light_nn, resnet, vit");
 }
 
 }  // namespace

@@ -3,8 +3,10 @@
 import dataclasses
 from typing import Callable
 
+import timm
 import torch
 import torchvision
+from definitions import vit as vit_definitions
 
 K = 10
 
@@ -15,13 +17,13 @@ class Case:
     config: str  # of retort.config.Model
     source: str  # where the Python model comes from
     build: Callable[[], torch.nn.Module]  # with 10 classes
-    # our tap -> the Python module whose output it is, or (module, "input"); "embedding" too
+    # our tap -> the Python module whose output it is, (module, "input"), or a function of model and images; "embedding" too
     taps: dict
     height: int = 64
     width: int = 64
     channels: int = 3
     initialises: bool = True  # whether the Python model starts from the weights that ours must start from
-    logits: Callable = lambda model, x: model(x)  # of the training mode
+    heads: Callable = lambda model, x: (model(x),)  # logits of each classifier in training mode
 
 
 def resnet(depth, blocks, stem="IMAGENET", **size):
@@ -50,6 +52,52 @@ def resnet(depth, blocks, stem="IMAGENET", **size):
     )
 
 
+def vit(name, config, height=64, width=64, distilled=False, **options):
+    """timm's VisionTransformer; `options` are its arguments."""
+
+    def build():
+        family = timm.models.deit.VisionTransformerDistilled if distilled else timm.models.VisionTransformer
+        model = family(img_size=(height, width), num_classes=K, **options)
+        model.distilled_training = True
+        for block in model.blocks:
+            block.attn.fused_attn = False  # so that attn_drop sees the probabilities
+        return model
+
+    taps = {
+        "embed": "pos_drop",
+        "embedding": lambda model, x: model.forward_head(model.forward_features(x), pre_logits=True),
+    }
+    for block in range(options["depth"]):
+        taps[f"block{block + 1}.attention"] = f"blocks.{block}.attn.attn_drop"
+        taps[f"block{block + 1}"] = f"blocks.{block}"
+    return Case(
+        name=name,
+        config=f"vit {{ {config} }}",
+        source="timm 1.0.31 " + ("VisionTransformerDistilled" if distilled else "VisionTransformer"),
+        build=build,
+        taps=taps,
+        height=height,
+        width=width,
+        heads=(lambda model, x: model(x)) if distilled else (lambda model, x: (model(x),)),
+    )
+
+
+def multi_view_student():
+    taps = {"embed": "tokens"}
+    for block in range(6):
+        taps[f"block{block + 1}.attention"] = f"blocks.{block}.attn.probabilities"
+        taps[f"block{block + 1}"] = f"blocks.{block}"
+    return Case(
+        name="multi_view_student",
+        config="vit { patch: 4 depth: 6 norm_eps: 1e-5 class_token_init: TRUNCATED_NORMAL }",
+        source="definitions/vit.py",
+        build=lambda: vit_definitions.MultiViewStudent(K),
+        taps=taps,
+        height=32,
+        width=32,
+    )
+
+
 FAMILIES = {
     "resnet": [
         resnet(18, [2, 2, 2, 2], height=64, width=80),
@@ -58,5 +106,19 @@ FAMILIES = {
         resnet(50, [3, 4, 6, 3], stem="CIFAR", height=32, width=32),
         resnet(101, [3, 4, 23, 3]),
         resnet(152, [3, 8, 36, 3]),
+    ],
+    "vit": [
+        vit("tiny16", "", patch_size=16, embed_dim=192, depth=12, num_heads=3),
+        vit("small32", "patch: 32 width: 384 depth: 3 heads: 6", width=96, patch_size=32, embed_dim=384, depth=3, num_heads=6),
+        vit("base16_depth2", "width: 768 depth: 2 heads: 12", patch_size=16, embed_dim=768, depth=2, num_heads=12),
+        vit("large32_depth2", "patch: 32 width: 1024 depth: 2 heads: 16", patch_size=32, embed_dim=1024, depth=2, num_heads=16),
+        vit("deit_tiny16", "depth: 3 distillation_token: true", distilled=True, patch_size=16, embed_dim=192, depth=3,
+            num_heads=3),
+        vit("mean", "depth: 2 pool: MEAN", patch_size=16, embed_dim=192, depth=2, num_heads=3, global_pool="avg"),
+        vit("mean_without_class_token", "depth: 1 pool: MEAN class_token: false", patch_size=16, embed_dim=192, depth=1,
+            num_heads=3, global_pool="avg", class_token=False),
+        vit("narrow_mlp", "patch: 8 width: 96 depth: 2 heads: 4 mlp_ratio: 2.6 qkv_bias: false", height=40, width=24,
+            patch_size=8, embed_dim=96, depth=2, num_heads=4, mlp_ratio=2.6, qkv_bias=False),
+        multi_view_student(),
     ],
 }

@@ -92,8 +92,8 @@ def train(model, case):
     dtype = next(model.parameters()).dtype
     labels = torch.arange(7) % CLASSES
     for step in range(STEPS):
-        logits = case.logits(model, images(f"step{step}", 7, case).to(dtype))
-        loss = torch.nn.functional.cross_entropy(logits, labels)
+        heads = case.heads(model, images(f"step{step}", 7, case).to(dtype))
+        loss = sum(torch.nn.functional.cross_entropy(logits, labels) for logits in heads) / len(heads)
         gradients = torch.autograd.grad(loss, list(model.parameters()), allow_unused=True)
         with torch.no_grad():
             for parameter, gradient in zip(model.parameters(), gradients):
@@ -103,7 +103,7 @@ def train(model, case):
 
 
 def capture(model, case, x):
-    """Outputs of the case's tap modules, by tap name: {tap: "module.path"} or {tap: ("module.path", "input")}."""
+    """What the case's taps are, by tap name: {tap: "module.path"}, {tap: ("module.path", "input")} or {tap: f(model, x)}."""
     found, handles = {}, []
     modules = dict(model.named_modules())
 
@@ -114,7 +114,10 @@ def capture(model, case, x):
         return hook
 
     for tap, where in case.taps.items():
-        if isinstance(where, tuple):
+        if callable(where):
+            with torch.no_grad():
+                found[tap] = where(model, x)
+        elif isinstance(where, tuple):
             handles.append(modules[where[0]].register_forward_pre_hook(keep(tap)))
         else:
             handles.append(modules[where].register_forward_hook(keep(tap)))
