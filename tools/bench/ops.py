@@ -18,10 +18,7 @@ import subprocess
 import sys
 import tempfile
 
-HERE = os.path.dirname(os.path.realpath(__file__))
-SPIN = {"GOMP_SPINCOUNT": "5000"}
-TUNED = {**SPIN, "MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296", "MALLOC_TOP_PAD_": "67108864",
-         "THP_MEM_ALLOC_ENABLE": "1"}
+from turns import HERE, SPIN, TUNED, Side, bench_python, check_sgemm, machine, ratio
 
 # Id, what it is, our case, whose case, unit.
 ROWS = [
@@ -43,44 +40,6 @@ ROWS = [
       for k in (10, 100, 1000)],
     ("C4", "C1a; torch::data in the same C++ program; 1 thread", "C1", "@C4_torch_data", "images/s"),
 ]
-
-
-class Side:
-    """A program that takes turns."""
-
-    def __init__(self, command, environment):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        env={**os.environ, **environment})
-
-    def rate(self, case):
-        self.process.stdin.write(case + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit(f"{self.process.args} ended at case {case}; its message is above")
-        return float(line)
-
-
-def bench_python():
-    python = os.environ.get("RETORT_BENCH_PYTHON")
-    if python:
-        return python
-    folder = os.path.expanduser("~/.cache/retort/bench")
-    python = os.path.join(folder, "bin", "python")
-    if not os.path.exists(python):
-        print(f"making {folder} with PyTorch and torchvision, about 5 GB", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--requirement", os.path.join(HERE, "requirements.txt")],
-                       check=True)
-    return python
-
-
-def machine():
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        info = dict(line.split(":", 1) for line in file.read().split("\n\n")[0].splitlines() if ":" in line)
-    info = {key.strip(): value.strip() for key, value in info.items()}
-    flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_tile") if flag in info.get("flags", "").split()]
-    return f"{info.get('model name', 'unknown processor')}, {os.cpu_count()} cores, {' '.join(flags)}"
 
 
 def main():
@@ -107,8 +66,7 @@ def main():
     tuned = Side([python, peer_script, photos], TUNED)
 
     gflops = peer.rate("sgemm")
-    if gflops < 50:
-        sys.exit(f"one core does {gflops:.0f} GFLOP/s in sgemm; less than 50 means that something else is running. Try later")
+    check_sgemm(gflops)
     result = {"command": "./bazelw run //tools/bench:ops -- " + " ".join(sys.argv[1:]), "machine": machine(), "sgemm_gflops_per_core": round(gflops, 1), "rounds": options.rounds, "rows": []}
     print(f"{result['machine']}; sgemm {gflops:.0f} GFLOP/s a core; median of {options.rounds} rounds in turns\n")
     print(f"{'':8} {'ours':>12} {'peer':>12} {'ratio (least-greatest)':>24} {'tuned peer':>12} {'ratio (least-greatest)':>24}")
@@ -127,10 +85,9 @@ def main():
         row = {"id": name, "what": what, "unit": unit, "rates": rates}
         cells = [f"{statistics.median(rates['ours']):12,.0f}"]
         for side in ("peer", "tuned"):
-            ratios = [a / b for a, b in zip(rates["ours"], rates[side])]
-            row[f"ratio_{side}"] = {"median": statistics.median(ratios), "least": min(ratios), "greatest": max(ratios)}
+            r = row[f"ratio_{side}"] = ratio(rates["ours"], rates[side])
             cells += [f"{statistics.median(rates[side]):12,.0f}",
-                      f"{statistics.median(ratios):9.1f} ({min(ratios):.1f}-{max(ratios):.1f})".rjust(24)]
+                      f"{r['median']:9.1f} ({r['least']:.1f}-{r['greatest']:.1f})".rjust(24)]
         result["rows"].append(row)
         print(f"{name:8} {' '.join(cells)}   {unit}: {what}", flush=True)
     if options.json:

@@ -4,7 +4,6 @@ argument is the folder that --make_photos has filled."""
 
 import os
 import sys
-import time
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ import torchvision.transforms as T
 import torchvision.transforms.v2 as V2
 from PIL import Image
 from torchvision.io import decode_jpeg
+from turns import sgemm, take_turns, timed
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)
 IMAGES, BATCH = 50000, 128
@@ -19,12 +19,6 @@ IMAGES, BATCH = 50000, 128
 
 def random_images():
     return np.random.default_rng(1).integers(0, 256, (IMAGES, 32, 32, 3), dtype=np.uint8)
-
-
-def timed(units, work):
-    start = time.perf_counter()
-    work()
-    return units, time.perf_counter() - start
 
 
 class Cutout:
@@ -206,34 +200,15 @@ CASES = {
     "photo_pil": lambda: photo_pil(sys.argv[1]),
     "photo_v2": lambda: photo_v2(sys.argv[1]),
     "jpeg_v2": lambda: jpeg_v2(sys.argv[1]),
+    "sgemm": sgemm,
 }
-
-
-def sgemm():
-    """Single-precision GFLOP/s of one core, by which the machine is judged fit to measure on."""
-    torch.set_num_threads(1)
-    a, b = torch.rand(1024, 1024), torch.rand(1024, 1024)
-
-    def run():
-        return timed(2 * 1024**3 * 10 / 1e9, lambda: [a @ b for _ in range(10)])
-    return run
-
-
-CASES["sgemm"] = sgemm
 
 
 def main():
     if sys.argv[1] == "--make_photos":
         make_photos(sys.argv[2])
         return
-    rounds = {}
-    for line in sys.stdin:
-        name = line.strip()
-        if name not in rounds:
-            rounds[name] = CASES[name]()
-            rounds[name]()  # Warm-up.
-        units, seconds = rounds[name]()
-        print(f"{units / seconds:.9g}", flush=True)
+    take_turns(CASES)
 
 
 if __name__ == "__main__":

@@ -85,7 +85,6 @@ def vit(name, config, height=64, width=64, distilled=False, **options):
 def multi_view_student():
     taps = {"embed": "tokens"}
     for block in range(6):
-        taps[f"block{block + 1}.attention"] = f"blocks.{block}.attn.probabilities"
         taps[f"block{block + 1}"] = f"blocks.{block}"
     return Case(
         name="multi_view_student",
