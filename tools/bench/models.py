@@ -5,7 +5,7 @@ thresholds, torch.compile with the same thresholds.
     ./bazelw run //tools/bench:models -- [--rounds=5] [--only=vit,resnet20] [--dtype=f32] [--batch=128] [--threads=2]
                                          [--json=FILE]
 
-Both sides take images of channels_last and the same type; a training step is forward, cross-entropy, backward and fused
+Both sides take images of 32 px, channels_last and the same type; a training step is forward, cross-entropy, backward and fused
 Adam. The Python model is the one that nn/models/references proves ours equal to. The table, in Markdown, has median images
 a second and the median ratio of a round with the least and greatest. Peers run as those of ops.py.
 """
@@ -22,26 +22,28 @@ from turns import HERE, SPIN, TUNED, Side, bench_python, check_sgemm, machine, r
 ROWS = [
     ("deep_nn", "deep_nn", "deep_nn"),
     ("light_nn", "light_nn", "light_nn"),
+    ("notebook_deep_nn", "notebook_deep_nn", "deep_nn"),
+    ("notebook_light_nn", "notebook_light_nn", "light_nn"),
     ("resnet20", "cifar_resnet", "resnet20"),
     ("resnet8x4", "cifar_resnet", "resnet8x4"),
-    ("wrn_16_2", "wrn", "wrn_16_2"),
+    ("wrn_16_2", "wide_resnet", "wrn_16_2"),
     ("vit", "vit", "multi_view_student"),
 ]
 WORK = ("forward", "training_step")
 
 
-def reference(family, case):
+def config(family, case):
+    """Our config of a model that the references have."""
     with open(os.path.join(HERE, "../../nn/models/references", family + ".json"), encoding="utf-8") as file:
-        return next(reference for reference in json.load(file) if reference["name"] == case)
+        return next(reference["config"] for reference in json.load(file) if reference["name"] == case)
 
 
 def sides(row, options):
     """name -> Side, for one model."""
     _, family, case = row
     same = [f"--batch={options.batch}", f"--dtype={options.dtype}", f"--threads={options.threads}"]
-    model = reference(family, case)
-    ours = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "models_benchmark"), f"--model={model['config']}",
-            *(f"--{key}={model[key]}" for key in ("height", "width", "classes")), *same]
+    ours = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "models_benchmark"), f"--model={config(family, case)}",
+            *same]
     peer = [bench_python(), os.path.join(HERE, "models_peer.py"), f"--family={family}", f"--case={case}", *same]
     return {"ours": Side(ours, SPIN), "eager": Side(peer, SPIN), "tuned": Side(peer, TUNED),
             "compiled": Side([*peer, "--compile"], TUNED)}

@@ -17,6 +17,8 @@
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "google/protobuf/text_format.h"
 
 #include "retort/nn/build_model.h"
@@ -26,8 +28,7 @@
 
 ABSL_FLAG(std::string, model, "", "the model, a textproto of retort.config.Model");
 ABSL_FLAG(int, batch, 128, "images a step");
-ABSL_FLAG(int, height, 32, "of an image");
-ABSL_FLAG(int, width, 32, "of an image");
+ABSL_FLAG(int, size, 32, "height and width of an image");
 ABSL_FLAG(int, classes, 10, "of the classifier");
 ABSL_FLAG(std::string, dtype, "f32", "of weights and images: f32 or bf16");
 ABSL_FLAG(int, threads, 2, "for one tensor operation");
@@ -41,13 +42,20 @@ struct Setup {
   at::Tensor labels;
 };
 
+nn::ModelShape Shape() {
+  return {/*channels=*/3, absl::GetFlag(FLAGS_size), absl::GetFlag(FLAGS_size), absl::GetFlag(FLAGS_classes)};
+}
+
+absl::StatusOr<std::unique_ptr<nn::Model>> Build(const config::Model& config) {
+  return nn::BuildModel(config, Shape(), /*seed=*/1, /*channels_last=*/true);
+}
+
 Setup SetUp(const config::Model& config, bool training) {
-  const nn::ModelShape shape = {/*channels=*/3, absl::GetFlag(FLAGS_height), absl::GetFlag(FLAGS_width),
-                                absl::GetFlag(FLAGS_classes)};
+  const nn::ModelShape shape = Shape();
   const at::ScalarType dtype = absl::GetFlag(FLAGS_dtype) == "bf16" ? at::kBFloat16 : at::kFloat;
   const int64_t batch = absl::GetFlag(FLAGS_batch);
   Setup setup;
-  setup.model = nn::BuildModel(config, shape, /*seed=*/1, /*channels_last=*/true).value();
+  setup.model = Build(config).value();
   for (const auto& tensors : {setup.model->Parameters(), setup.model->Buffers()}) {
     for (const auto& [name, tensor] : tensors) {
       if (tensor.is_floating_point()) tensor.set_data(tensor.detach().to(dtype));
@@ -112,6 +120,10 @@ int Main() {
     return 64;
   }
   nn::ConfigureRuntime(absl::GetFlag(FLAGS_threads));
+  if (const absl::Status status = Build(config).status(); !status.ok()) {
+    std::fprintf(stderr, "%s\n", status.ToString().c_str());
+    return 64;
+  }
   return TakeTurns(Cases(config));
 }
 

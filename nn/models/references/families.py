@@ -1,5 +1,6 @@
 """The cases of make_references.py: which Python model each of our configs must equal."""
 
+import collections
 import dataclasses
 from typing import Callable
 
@@ -24,6 +25,36 @@ class Case:
     channels: int = 3
     initialises: bool = True  # whether the Python model starts from the weights that ours must start from
     heads: Callable = lambda model, x: (model(x),)  # logits of each classifier in training mode
+
+
+def tutorial(name, layers, hidden, taps):
+    """A network of the PyTorch distillation tutorial. layers: output channels of a convolution and its ReLU, or "pool"."""
+
+    def build():
+        features, channels, side = torch.nn.Sequential(), 3, 32
+        for layer in layers:
+            if layer == "pool":
+                features.append(torch.nn.MaxPool2d(2))
+                side //= 2
+            else:
+                features.append(torch.nn.Conv2d(channels, layer, 3, padding=1)).append(torch.nn.ReLU())
+                channels = layer
+        classifier = torch.nn.Sequential(
+            torch.nn.Linear(channels * side**2, hidden), torch.nn.ReLU(), torch.nn.Dropout(0), torch.nn.Linear(hidden, K)
+        )
+        return torch.nn.Sequential(
+            collections.OrderedDict(features=features, flatten=torch.nn.Flatten(), classifier=classifier)
+        )
+
+    return Case(
+        name=name,
+        config=f"{name} {{ dropout: 0 }}",
+        source="pytorch/tutorials: beginner_source/knowledge_distillation_tutorial.py",
+        build=build,
+        taps={**taps, "features": "features", "embedding": "flatten"},
+        height=32,
+        width=32,
+    )
 
 
 def resnet(depth, blocks, stem="IMAGENET", **size):
@@ -98,6 +129,11 @@ def multi_view_student():
 
 
 FAMILIES = {
+    "deep_nn": [
+        tutorial("deep_nn", [128, 64, "pool", 64, 32, "pool"], 512,
+                 {"conv1": "features.1", "conv2": "features.4", "conv3": "features.6"}),
+    ],
+    "light_nn": [tutorial("light_nn", [16, "pool", 16, "pool"], 256, {"conv1": "features.2"})],
     "resnet": [
         resnet(18, [2, 2, 2, 2], height=64, width=80),
         resnet(34, [3, 4, 6, 3]),
