@@ -30,6 +30,9 @@ class MappedFile {
 
   absl::Span<const uint8_t> bytes() const { return bytes_; }
 
+  // Takes the whole pages of `part` of bytes() out of this process's memory until they are read again.
+  void Release(absl::Span<const uint8_t> part) const;
+
  private:
   explicit MappedFile(absl::Span<const uint8_t> bytes) : bytes_(bytes) {}
 

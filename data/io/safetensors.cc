@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <limits>
 #include <set>
 #include <tuple>
@@ -12,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/types/optional.h"
 #include "nlohmann/json.hpp"
 
 #include "retort/data/io/sha256.h"
@@ -23,45 +25,38 @@ namespace {
 constexpr uint64_t kLengthBytes = 8;
 constexpr uint64_t kLargestHeader = 100'000'000;
 constexpr size_t kMostDimensions = 64;
+constexpr size_t kLongestText = 2 << 20;
+// What a header may make us keep.
+constexpr size_t kMemory = 40 << 20;
 constexpr char kMetadataKey[] = "__metadata__";
 constexpr char kHashKey[] = "retort.sha256";
 constexpr size_t kHashDigits = 64;
-
-struct DTypeInfo {
-  DType dtype;
-  absl::string_view name;
-  int64_t size;
-};
-
-// In the order of the enum.
-constexpr DTypeInfo kDTypes[] = {
-    {DType::kBool, "BOOL", 1}, {DType::kU8, "U8", 1},   {DType::kI8, "I8", 1},     {DType::kU16, "U16", 2},
-    {DType::kI16, "I16", 2},   {DType::kF16, "F16", 2}, {DType::kBF16, "BF16", 2}, {DType::kU32, "U32", 4},
-    {DType::kI32, "I32", 4},   {DType::kF32, "F32", 4}, {DType::kU64, "U64", 8},   {DType::kI64, "I64", 8},
-    {DType::kF64, "F64", 8},
-};
-
-const DTypeInfo& Info(DType dtype) { return kDTypes[static_cast<size_t>(dtype)]; }
-
-// product(shape) * size of an element; false on overflow of int64.
-bool ByteCount(DType dtype, absl::Span<const int64_t> shape, int64_t* bytes) {
-  *bytes = DTypeSize(dtype);
-  for (const int64_t extent : shape) {
-    if (extent < 0 || __builtin_mul_overflow(*bytes, extent, bytes)) return false;
-  }
-  return true;
-}
-
-std::string ShapeText(absl::Span<const int64_t> shape) { return absl::StrCat("[", absl::StrJoin(shape, ","), "]"); }
+constexpr size_t kShownName = 200;
 
 // What the header says of one tensor.
 struct Entry {
-  std::string name;
-  DType dtype;
-  std::vector<int64_t> shape;
-  uint64_t begin;
-  uint64_t end;
+  TensorView tensor;
+  uint64_t begin = 0;
+  uint64_t end = 0;
 };
+
+// Text and runs of white space that the JSON parser would have to keep whole, or nothing. Returns where one too long
+// begins.
+absl::optional<size_t> LongToken(absl::string_view header) {
+  size_t begin = 0;
+  bool quoted = false;
+  char before = 0;
+  for (size_t i = 0; i < header.size(); ++i) {
+    const char c = header[i];
+    const bool escaped = quoted && before == '\\';
+    if (c == '"' && !escaped) quoted = !quoted;
+    // What the parser keeps begins anew at a quotation mark and behind a punctuation mark.
+    if ((c == '"' && !escaped) || (!quoted && (c == ',' || c == ':' || c == '{' || c == '['))) begin = i;
+    if (i - begin > kLongestText) return begin;
+    before = escaped ? 0 : c;
+  }
+  return absl::nullopt;
+}
 
 // Takes the header's JSON event by event: nothing nested deeper than the format allows is ever built.
 // Depth 1 is the header object; 2 a tensor or the metadata; 3 the array of a shape or of offsets.
@@ -73,7 +68,7 @@ class HeaderReader {
   using string_t = nlohmann::json::string_t;
   using binary_t = nlohmann::json::binary_t;
 
-  std::vector<Entry> entries;
+  std::deque<Entry> entries;  // never moved while it grows
   std::map<std::string, std::string> metadata;
   std::string fault;
 
@@ -94,14 +89,16 @@ class HeaderReader {
   bool key(string_t& text) {
     if (depth_ == 1) {
       name_ = text;
-      if (!names_.insert(text).second) return Fail("the name occurs twice");
       in_metadata_ = text == kMetadataKey;
-      if (!in_metadata_) entries.push_back({text, DType::kU8, {}, 0, 0});
-      return true;
+      if (in_metadata_ && std::exchange(had_metadata_, true)) return Fail("the name occurs twice");
+      if (in_metadata_) return true;
+      entries.push_back({{text, DType::kU8, {}, {}}, 0, 0});
+      return Charge(text.size());
     }
     if (in_metadata_) {
       metadata_key_ = text;
-      return metadata.emplace(text, "").second || Fail(absl::StrCat("key \"", text, "\" occurs twice"));
+      if (!metadata.emplace(text, "").second) return Fail(absl::StrCat("key \"", text, "\" occurs twice"));
+      return Charge(text.size());
     }
     field_ = text == "dtype" ? kDType : text == "shape" ? kShape : text == "data_offsets" ? kOffsets : kNone;
     if (field_ == kNone) return Fail(absl::StrCat("unknown key \"", text, "\""));
@@ -120,8 +117,8 @@ class HeaderReader {
   bool end_array() {
     depth_ = 2;
     if (field_ == kShape) {
-      entries.back().shape.assign(numbers_.begin(), numbers_.end());
-      return true;
+      entries.back().tensor.shape.assign(numbers_.begin(), numbers_.end());
+      return Charge(numbers_.size() * sizeof(int64_t));
     }
     if (numbers_.size() != 2) return Fail("data_offsets needs two numbers");
     entries.back().begin = numbers_[0];
@@ -141,17 +138,16 @@ class HeaderReader {
     if (depth_ != 2) return Fail("a string where none may be");
     if (in_metadata_) {
       metadata[metadata_key_] = text;
-      return true;
+      return Charge(text.size());
     }
     if (field_ != kDType) return Fail("a string where numbers should be");
-    for (const DTypeInfo& info : kDTypes) {
-      if (info.name != text) continue;
-      entries.back().dtype = info.dtype;
+    if (const absl::optional<DType> dtype = DTypeOfName(text); dtype.has_value()) {
+      entries.back().tensor.dtype = *dtype;
       return true;
     }
     return Fail(absl::StrCat("dtype \"", text, "\" is not among ",
-                             absl::StrJoin(kDTypes, ", ", [](std::string* out, const DTypeInfo& info) {
-                               absl::StrAppend(out, info.name);
+                             absl::StrJoin(AllDTypes(), ", ", [](std::string* out, DType dtype) {
+                               absl::StrAppend(out, DTypeName(dtype));
                              })));
   }
 
@@ -169,14 +165,22 @@ class HeaderReader {
   enum Field { kNone = 0, kDType = 1, kShape = 2, kOffsets = 4, kAllFields = 7 };
 
   bool Fail(absl::string_view what) {
-    fault = absl::StrCat("entry \"", name_, "\": ", what);
+    fault = absl::StrCat("entry \"", name_.substr(0, kShownName), "\": ", what);
     return false;
   }
 
+  // Accounts for `bytes` of text or numbers, and for what holds them.
+  bool Charge(size_t bytes) {
+    constexpr size_t kHolder = 112;
+    charged_ += kHolder + bytes;
+    return charged_ <= kMemory || Fail(absl::StrCat("the header takes more than ", kMemory, " bytes of memory"));
+  }
+
   int depth_ = 0;
-  std::set<std::string> names_;
+  size_t charged_ = 0;
   std::string name_;
   bool in_metadata_ = false;
+  bool had_metadata_ = false;
   std::string metadata_key_;
   int fields_ = 0;
   Field field_ = kNone;
@@ -201,9 +205,6 @@ bool IsUtf8(const std::string& text) {
 }
 
 }  // namespace
-
-absl::string_view DTypeName(DType dtype) { return Info(dtype).name; }
-int64_t DTypeSize(DType dtype) { return Info(dtype).size; }
 
 absl::StatusOr<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
   SafetensorsFile file;
@@ -230,26 +231,40 @@ absl::StatusOr<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
   if (!absl::StartsWith(header, "{")) return damaged("the header does not start with {");
   if (absl::StrContains(header, '\0')) return damaged("the header holds a NUL");
 
+  if (const absl::optional<size_t> token = LongToken(header); token.has_value()) {
+    return damaged("the header has more than ", kLongestText, " bytes of text or space at byte ", *token);
+  }
+
   HeaderReader reader;
   if (!nlohmann::json::sax_parse(header.begin(), header.end(), &reader)) return damaged(reader.fault);
 
-  std::vector<Entry>& entries = reader.entries;
+  std::deque<Entry>& entries = reader.entries;
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry& a, const Entry& b) { return a.tensor.name < b.tensor.name; });
+  const auto twice = std::adjacent_find(entries.begin(), entries.end(),
+                                        [](const Entry& a, const Entry& b) { return a.tensor.name == b.tensor.name; });
+  if (twice != entries.end()) return damaged("entry \"", twice->tensor.name, "\": the name occurs twice");
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
-    return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
+    return std::tie(a.begin, a.end, a.tensor.name) < std::tie(b.begin, b.end, b.tensor.name);
   });
   uint64_t end = 0;
+  file.tensors_.reserve(entries.size());
   for (Entry& entry : entries) {
-    const std::string range = absl::StrCat("tensor \"", entry.name, "\" at [", entry.begin, ", ", entry.end, ")");
-    if (entry.begin != end) return damaged(range, ": the tensors before it end at ", end);
-    if (entry.end < entry.begin) return damaged(range, ": ends before it begins");
-    if (entry.end > data.size()) return damaged(range, ": the data end at ", data.size());
-    int64_t count;
-    if (!ByteCount(entry.dtype, entry.shape, &count) || static_cast<uint64_t>(count) != entry.end - entry.begin) {
-      return damaged(range, ": does not fit ", DTypeName(entry.dtype), " ", ShapeText(entry.shape));
+    TensorView& tensor = entry.tensor;
+    const auto fault = [&](const auto&... what) {
+      return damaged("tensor \"", tensor.name.substr(0, kShownName), "\" at [", entry.begin, ", ", entry.end,
+                     "): ", what...);
+    };
+    if (entry.begin != end) return fault("the tensors before it end at ", end);
+    if (entry.end < entry.begin) return fault("ends before it begins");
+    if (entry.end > data.size()) return fault("the data end at ", data.size());
+    const absl::optional<int64_t> count = ByteCount(tensor.dtype, tensor.shape);
+    if (!count.has_value() || static_cast<uint64_t>(*count) != entry.end - entry.begin) {
+      return fault("does not fit ", DescribeTensor(tensor.dtype, tensor.shape));
     }
     end = entry.end;
-    file.tensors_.push_back({std::move(entry.name), entry.dtype, std::move(entry.shape),
-                             data.subspan(entry.begin, entry.end - entry.begin)});
+    tensor.bytes = data.subspan(entry.begin, entry.end - entry.begin);
+    file.tensors_.push_back(std::move(tensor));
   }
   if (end != data.size()) return damaged("the tensors end at ", end, ", the data at ", data.size());
   file.metadata_ = std::move(reader.metadata);
@@ -305,8 +320,8 @@ absl::Status WriteSafetensors(const std::string& path, absl::Span<const TensorVi
   std::vector<const TensorView*> sorted;
   for (const TensorView& tensor : tensors) sorted.push_back(&tensor);
   std::sort(sorted.begin(), sorted.end(), [](const TensorView* a, const TensorView* b) {
-    return std::make_tuple(-DTypeSize(a->dtype), absl::string_view(a->name)) <
-           std::make_tuple(-DTypeSize(b->dtype), absl::string_view(b->name));
+    return std::make_tuple(-DTypeBits(a->dtype), absl::string_view(a->name)) <
+           std::make_tuple(-DTypeBits(b->dtype), absl::string_view(b->name));
   });
   std::set<absl::string_view> names = {kMetadataKey};
   uint64_t begin = 0;
@@ -316,14 +331,14 @@ absl::Status WriteSafetensors(const std::string& path, absl::Span<const TensorVi
     if (tensor->shape.size() > kMostDimensions) {
       return refused("tensor \"", tensor->name, "\" has more than ", kMostDimensions, " dimensions");
     }
-    int64_t count;
-    if (!ByteCount(tensor->dtype, tensor->shape, &count) || static_cast<size_t>(count) != tensor->bytes.size()) {
+    const absl::optional<int64_t> count = ByteCount(tensor->dtype, tensor->shape);
+    if (!count.has_value() || static_cast<size_t>(*count) != tensor->bytes.size()) {
       return refused("tensor \"", tensor->name, "\" has ", tensor->bytes.size(), " bytes, which do not fit ",
-                     DTypeName(tensor->dtype), " ", ShapeText(tensor->shape));
+                     DescribeTensor(tensor->dtype, tensor->shape));
     }
     const uint64_t end = begin + tensor->bytes.size();
-    absl::StrAppend(&header, ",", Quote(tensor->name), ":{\"dtype\":\"", DTypeName(tensor->dtype),
-                    "\",\"shape\":", ShapeText(tensor->shape), ",\"data_offsets\":[", begin, ",", end, "]}");
+    absl::StrAppend(&header, ",", Quote(tensor->name), ":{\"dtype\":\"", DTypeName(tensor->dtype), "\",\"shape\":[",
+                    absl::StrJoin(tensor->shape, ","), "],\"data_offsets\":[", begin, ",", end, "]}");
     begin = end;
   }
   header += "}";

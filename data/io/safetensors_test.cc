@@ -105,16 +105,14 @@ TEST(SafetensorsTest, WritesTheLayoutByteForByte) {
 }
 
 TEST(SafetensorsTest, RoundTripOfEveryType) {
-  constexpr DType kAll[] = {DType::kBool, DType::kU8,  DType::kI8,  DType::kU16, DType::kI16, DType::kF16, DType::kBF16,
-                            DType::kU32,  DType::kI32, DType::kF32, DType::kU64, DType::kI64, DType::kF64};
   std::vector<std::string> contents;
   std::vector<TensorView> tensors;
-  for (const DType dtype : kAll) {
+  for (const DType dtype : AllDTypes()) {
     contents.push_back(
-        std::string(static_cast<size_t>(6 * DTypeSize(dtype)), static_cast<char>('a' + contents.size())));
+        std::string(static_cast<size_t>(8 * DTypeBits(dtype) / 8), static_cast<char>('a' + contents.size())));
   }
   for (size_t i = 0; i < contents.size(); ++i) {
-    tensors.push_back({std::string(DTypeName(kAll[i])), kAll[i], {2, 3}, Bytes(contents[i])});
+    tensors.push_back({std::string(DTypeName(AllDTypes()[i])), AllDTypes()[i], {2, 4}, Bytes(contents[i])});
   }
   ASSERT_TRUE(WriteSafetensors(TestPath(), tensors, {{"format", "pt"}}).ok());
   const auto file = SafetensorsFile::Open(TestPath());
@@ -130,7 +128,9 @@ TEST(SafetensorsTest, RoundTripOfEveryType) {
     EXPECT_EQ(tensor->shape, expected.shape);
     EXPECT_EQ(tensor->bytes, expected.bytes);
     // Bytes can be used in place as elements of their type.
-    EXPECT_EQ(reinterpret_cast<uintptr_t>(tensor->bytes.data()) % static_cast<uintptr_t>(DTypeSize(tensor->dtype)), 0u);
+    EXPECT_EQ(
+        reinterpret_cast<uintptr_t>(tensor->bytes.data()) % static_cast<uintptr_t>((DTypeBits(tensor->dtype) + 7) / 8),
+        0u);
   }
 }
 
@@ -201,6 +201,9 @@ TEST(SafetensorsTest, HostileFilesAreRefused) {
       {"bytes overflow", one(R"("dtype":"I32","shape":[2,9223372036854775807],"data_offsets":[0,4])", "abcd"),
        "does not fit"},
       {"bytes overflow to 4", one(R"("dtype":"I32","shape":[4611686018427387905],"data_offsets":[0,4])", "abcd"),
+       "does not fit"},
+      {"half a byte", one(R"("dtype":"F4","shape":[3],"data_offsets":[0,2])", "ab"), "does not fit"},
+      {"overflow behind a 0", one(R"("dtype":"I32","shape":[0,9223372036854775807,2],"data_offsets":[0,0])", ""),
        "does not fit"},
       {"overflow hidden by 0", one(R"("dtype":"I32","shape":[9223372036854775807,2,0],"data_offsets":[0,0])", ""),
        "does not fit"},
