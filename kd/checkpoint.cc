@@ -13,6 +13,7 @@
 #include "retort/data/io/file.h"
 #include "retort/data/io/safetensors.h"
 #include "retort/data/io/status_macros.h"
+#include "retort/data/io/weights/weight_file.h"
 #include "retort/nn/weights.h"
 
 namespace retort::kd {
@@ -78,7 +79,7 @@ absl::StatusOr<bool> Checkpoints::Load(absl::Span<const nn::NamedTensor> tensors
       return absl::FailedPreconditionError(
           absl::StrCat(path, " is a checkpoint of another training; delete the folder or choose another one"));
     }
-    RETORT_RETURN_IF_ERROR(nn::LoadTensors(*file, tensors));
+    RETORT_RETURN_IF_ERROR(nn::LoadTensors(data::WeightFile(*file), tensors).status());
     newest_ = position;
     return true;
   }

@@ -1,5 +1,6 @@
 #include "retort/nn/weights.h"
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 #include <set>
@@ -8,6 +9,9 @@
 
 #include "ATen/core/grad_mode.h"
 #include "ATen/ops/empty.h"
+#include "ATen/ops/from_blob.h"
+#include "absl/algorithm/container.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
@@ -17,10 +21,25 @@ namespace retort::nn {
 namespace {
 
 constexpr std::pair<data::DType, at::ScalarType> kTypes[] = {
-    {data::DType::kBool, at::kBool},     {data::DType::kU8, at::kByte},  {data::DType::kI8, at::kChar},
-    {data::DType::kI16, at::kShort},     {data::DType::kI32, at::kInt},  {data::DType::kI64, at::kLong},
-    {data::DType::kBF16, at::kBFloat16}, {data::DType::kF16, at::kHalf}, {data::DType::kF32, at::kFloat},
+    {data::DType::kBool, at::kBool},
+    {data::DType::kU8, at::kByte},
+    {data::DType::kI8, at::kChar},
+    {data::DType::kF8E5M2, at::kFloat8_e5m2},
+    {data::DType::kF8E4M3, at::kFloat8_e4m3fn},
+    {data::DType::kF8E8M0, at::kFloat8_e8m0fnu},
+    {data::DType::kF8E4M3Fnuz, at::kFloat8_e4m3fnuz},
+    {data::DType::kF8E5M2Fnuz, at::kFloat8_e5m2fnuz},
+    {data::DType::kI16, at::kShort},
+    {data::DType::kU16, at::kUInt16},
+    {data::DType::kF16, at::kHalf},
+    {data::DType::kBF16, at::kBFloat16},
+    {data::DType::kI32, at::kInt},
+    {data::DType::kU32, at::kUInt32},
+    {data::DType::kF32, at::kFloat},
+    {data::DType::kC64, at::kComplexFloat},
     {data::DType::kF64, at::kDouble},
+    {data::DType::kI64, at::kLong},
+    {data::DType::kU64, at::kUInt64},
 };
 
 std::optional<at::ScalarType> ToScalarType(data::DType dtype) {
@@ -45,6 +64,40 @@ bool Converts(data::DType from, at::ScalarType to) {
 
 std::string Describe(at::IntArrayRef shape, absl::string_view type) {
   return absl::StrCat(type, " [", absl::StrJoin(shape, ","), "]");
+}
+
+bool FitsAny(absl::string_view name, const std::vector<std::string>& patterns) {
+  return absl::c_any_of(patterns, [name](const std::string& pattern) { return FitsPattern(name, pattern); });
+}
+
+// What wrappers put before every name of the file; nothing where the model has it too.
+std::string WrapperPrefix(const data::WeightFile& file, absl::Span<const NamedTensor> tensors) {
+  std::string prefix;
+  bool longer = !file.tensors().empty();
+  while (longer) {
+    longer = false;
+    for (const absl::string_view wrapper : {"module.", "_orig_mod."}) {
+      const std::string candidate = absl::StrCat(prefix, wrapper);
+      const bool everywhere = absl::c_all_of(
+          file.tensors(), [&](const data::StridedView& view) { return absl::StartsWith(view.name, candidate); });
+      const bool ours =
+          absl::c_any_of(tensors, [&](const NamedTensor& tensor) { return absl::StartsWith(tensor.first, wrapper); });
+      if (!everywhere || ours) continue;
+      prefix = candidate;
+      longer = true;
+    }
+  }
+  return prefix;
+}
+
+// Patterns of the model's tensors that fit none: a slip of the pen.
+void CheckPatterns(const std::vector<std::string>& patterns, absl::string_view field,
+                   absl::Span<const NamedTensor> tensors, std::vector<std::string>* faults) {
+  for (const std::string& pattern : patterns) {
+    if (absl::c_none_of(tensors, [&](const NamedTensor& tensor) { return FitsPattern(tensor.first, pattern); })) {
+      faults->push_back(absl::StrCat(field, " \"", pattern, "\" fits no tensor of the model"));
+    }
+  }
 }
 
 std::vector<NamedTensor> StateOf(const Model& model) {
@@ -74,43 +127,93 @@ absl::Status SaveTensors(const std::string& path, absl::Span<const NamedTensor> 
   return data::WriteSafetensors(path, views, metadata);
 }
 
-absl::Status LoadTensors(const data::SafetensorsFile& file, absl::Span<const NamedTensor> tensors) {
-  std::map<std::string, const data::TensorView*> stored;
-  for (const data::TensorView& view : file.tensors()) stored[view.name] = &view;
+std::vector<std::string> LoadReport::Lines() const {
+  std::vector<std::string> lines;
+  if (!prefix.empty()) lines.push_back(absl::StrCat("names without \"", prefix, "\""));
+  for (const std::string& name : missing) lines.push_back(absl::StrCat("not in the file, kept: ", name));
+  for (const std::string& name : mismatched) lines.push_back(absl::StrCat("of another kind, kept: ", name));
+  for (const std::string& name : unexpected) lines.push_back(absl::StrCat("only in the file, passed over: ", name));
+  return lines;
+}
 
+absl::StatusOr<at::Tensor> AsTensor(const data::StridedView& view) {
+  const std::optional<at::ScalarType> type = ToScalarType(view.dtype);
+  if (!type.has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("tensor \"", view.name, "\" has type ", data::DTypeName(view.dtype), ", which PyTorch lacks"));
+  }
+  const at::TensorOptions options = at::TensorOptions(*type);
+  if (view.bytes.empty()) return at::empty(view.shape, options);
+  const size_t alignment = std::min<size_t>(at::elementSize(*type), alignof(std::max_align_t));
+  if (reinterpret_cast<uintptr_t>(view.bytes.data()) % alignment == 0) {
+    return at::from_blob(const_cast<uint8_t*>(view.bytes.data()), view.shape, view.strides, options);
+  }
+  const at::Tensor buffer = at::empty({static_cast<int64_t>(view.bytes.size())}, at::TensorOptions(at::kByte));
+  std::memcpy(buffer.mutable_data_ptr(), view.bytes.data(), view.bytes.size());
+  return at::from_blob(
+      buffer.mutable_data_ptr(), view.shape, view.strides, [buffer](void*) {}, options);
+}
+
+absl::StatusOr<LoadReport> LoadTensors(const data::WeightFile& file, absl::Span<const NamedTensor> tensors,
+                                       const LoadOptions& options) {
+  LoadReport report;
   std::vector<std::string> faults;
-  std::vector<std::pair<const data::TensorView*, at::Tensor>> copies;
+  // Where a fault goes, depending on whether it is allowed.
+  const auto note = [&](absl::string_view name, const std::vector<std::string>& allowed,
+                        std::vector<std::string>* differences, std::string difference, std::string fault) {
+    if (FitsAny(name, allowed)) {
+      differences->push_back(std::move(difference));
+    } else {
+      faults.push_back(std::move(fault));
+    }
+  };
+
+  report.prefix = WrapperPrefix(file, tensors);
+  std::map<std::string, const data::StridedView*> stored;
+  for (const data::StridedView& view : file.tensors()) {
+    const std::string name = options.key_map.Map(absl::string_view(view.name).substr(report.prefix.size()));
+    if (!stored.emplace(name, &view).second) faults.push_back(absl::StrCat("\"", name, "\" twice, once renamed"));
+  }
+  CheckPatterns(options.allow_missing, "allow_missing", tensors, &faults);
+  CheckPatterns(options.allow_mismatched, "allow_mismatched", tensors, &faults);
+
+  std::vector<std::pair<const data::StridedView*, at::Tensor>> copies;
   for (const auto& [name, tensor] : tensors) {
     const auto found = stored.find(name);
     if (found == stored.end()) {
-      faults.push_back(absl::StrCat("missing \"", name, "\""));
+      note(name, options.allow_missing, &report.missing, name, absl::StrCat("missing \"", name, "\""));
       continue;
     }
-    const data::TensorView& view = *found->second;
+    const data::StridedView& view = *found->second;
     stored.erase(found);
-    if (at::IntArrayRef(view.shape) != tensor.sizes() || !Converts(view.dtype, tensor.scalar_type())) {
-      faults.push_back(absl::StrCat("\"", name, "\" is ", Describe(view.shape, data::DTypeName(view.dtype)),
-                                    " in the file, but must be ",
-                                    Describe(tensor.sizes(), c10::toString(tensor.scalar_type()))));
+    if (at::IntArrayRef(view.shape) == tensor.sizes() && Converts(view.dtype, tensor.scalar_type())) {
+      copies.emplace_back(&view, tensor);
       continue;
     }
-    copies.emplace_back(&view, tensor);
+    const std::string is = data::DescribeTensor(view.dtype, view.shape);
+    const std::string should_be = Describe(tensor.sizes(), c10::toString(tensor.scalar_type()));
+    note(name, options.allow_mismatched, &report.mismatched, absl::StrCat(name, ", ", is, " for ", should_be),
+         absl::StrCat("\"", name, "\" is ", is, " in the file, but must be ", should_be));
   }
-  for (const auto& [name, view] : stored) faults.push_back(absl::StrCat("unexpected \"", name, "\""));
+  std::vector<std::string> rest;
+  for (const auto& [name, view] : stored) rest.push_back(name);
+  rest.insert(rest.end(), file.others().begin(), file.others().end());
+  for (const std::string& name : rest) {
+    note(name, options.allow_unexpected, &report.unexpected, name, absl::StrCat("unexpected \"", name, "\""));
+  }
   if (!faults.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(file.path(),
-                                                   " does not hold these tensors: ", absl::StrJoin(faults, "; "),
-                                                   ". Was it written for another model or configuration?"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        file.path(), " does not hold these tensors: ", absl::StrJoin(faults, "; "),
+        ". Was it written for another model or configuration? What may differ has to be allowed by its name"));
   }
 
   const at::NoGradGuard no_grad;
   for (const auto& [view, tensor] : copies) {
-    // By way of an aligned buffer: a file need not align its tensors.
-    const at::Tensor source = at::empty(view->shape, *ToScalarType(view->dtype));
-    if (source.nbytes() > 0) std::memcpy(source.mutable_data_ptr(), view->bytes.data(), source.nbytes());
+    RETORT_ASSIGN_OR_RETURN(const at::Tensor source, AsTensor(*view));
     tensor.copy_(source);
+    file.storage().Release(view->bytes);
   }
-  return absl::OkStatus();
+  return report;
 }
 
 absl::Status SaveModel(const std::string& path, const Model& model,
@@ -119,9 +222,13 @@ absl::Status SaveModel(const std::string& path, const Model& model,
 }
 
 absl::Status LoadModel(const std::string& path, Model* model) {
-  RETORT_ASSIGN_OR_RETURN(const data::SafetensorsFile file, data::SafetensorsFile::Open(path));
+  RETORT_ASSIGN_OR_RETURN(const data::WeightFile file, data::WeightFile::Open(path));
+  return LoadModel(file, model, {}).status();
+}
+
+absl::StatusOr<LoadReport> LoadModel(const data::WeightFile& file, Model* model, const LoadOptions& options) {
   RETORT_RETURN_IF_ERROR(file.Verify());
-  return LoadTensors(file, StateOf(*model));
+  return LoadTensors(file, StateOf(*model), options);
 }
 
 }  // namespace retort::nn

@@ -15,6 +15,7 @@
 #include "retort/kd/objective.h"
 #include "retort/kd/teacher.h"
 #include "retort/nn/build_model.h"
+#include "retort/nn/initial_weights.h"
 #include "retort/pipelines/payload/trained_model.h"
 #include "retort/pipelines/stage.h"
 
@@ -104,6 +105,12 @@ class Rehearsal {
     RETORT_ASSIGN_OR_RETURN(const data::Batch batch, OneBatch(dataset, training.batch_size()));
     const at::Tensor images = batch.images.flatten(0, 1);
 
+    if (const config::InitialWeights* weights = InitialWeightsOf(*stage.config); weights != nullptr) {
+      RETORT_ASSIGN_OR_RETURN(const nn::LoadReport report,
+                              nn::LoadInitialWeights(*weights, stage.weights_sha256, model.get()));
+      out_ << "    initial weights  " << weights->path() << "\n";
+      for (const std::string& line : report.Lines()) out_ << "        " << line << "\n";
+    }
     const double parameters = static_cast<double>(nn::CountParameters(*model));
     const nn::Outputs everything = model->Forward(images, {.embedding = true, .taps = model->TapNames()});
     out_ << absl::StreamFormat(

@@ -61,6 +61,15 @@ absl::StatusOr<std::string> Results(const Plan& plan, const std::vector<size_t>&
   return absl::StrCat(tables, last, "\n");
 }
 
+// Makes the config's relative paths start where the user was.
+void ResolvePaths(config::Pipeline* pipeline) {
+  const auto resolve = [](config::InitialWeights* weights) { weights->set_path(ResolveUserPath(weights->path())); };
+  for (config::Stage& stage : *pipeline->mutable_stage()) {
+    if (stage.finetune().has_initial_weights()) resolve(stage.mutable_finetune()->mutable_initial_weights());
+    if (stage.distill().has_initial_weights()) resolve(stage.mutable_distill()->mutable_initial_weights());
+  }
+}
+
 absl::Status Run(const CommandLine& line, config::Stage::KindCase kind) {
   RETORT_ASSIGN_OR_RETURN(config::Pipeline pipeline, LoadPipeline(ResolveUserPath(line.config), line.set));
   if (line.print_config) {
@@ -68,6 +77,7 @@ absl::Status Run(const CommandLine& line, config::Stage::KindCase kind) {
               << pipeline.DebugString();
     return absl::OkStatus();
   }
+  ResolvePaths(&pipeline);
   const std::string store_folder = ChooseFolder(line.store, pipeline.deployment().store(), DefaultStoreRoot());
   const std::string data_dir = ChooseFolder(line.data_dir, pipeline.deployment().data_dir(), data::DefaultDataDir());
   RETORT_ASSIGN_OR_RETURN(const Plan plan, MakePlan(std::move(pipeline), data_dir));

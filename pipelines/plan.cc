@@ -17,6 +17,7 @@
 #include "retort/data/io/sha256.h"
 #include "retort/data/io/status_macros.h"
 #include "retort/data/sources/read_source.h"
+#include "retort/nn/initial_weights.h"
 #include "retort/pipelines/stage.h"
 #include "retort/pipelines/stage_type.h"
 #include "retort/pipelines/store/canonical_text.h"
@@ -85,6 +86,7 @@ absl::StatusOr<std::string> KeyText(const Plan& plan, const PlannedStage& stage,
     RETORT_ASSIGN_OR_RETURN(const std::string digest, data::SourceDigest(stage.config->ingest(), data_dir));
     if (!digest.empty()) absl::StrAppend(&text, "source: ", digest, "\n");
   }
+  if (!stage.weights_sha256.empty()) absl::StrAppend(&text, "initial_weights: ", stage.weights_sha256, "\n");
   // A report shows names; to everything else they are nothing.
   const bool named = stage.config->has_report();
   if (named) absl::StrAppend(&text, "pipeline: ", plan.pipeline->name(), "\n");
@@ -104,12 +106,22 @@ absl::StatusOr<Plan> MakePlan(config::Pipeline pipeline, const std::string& data
   std::map<std::string, std::vector<size_t>> replicates_of;
   for (const config::Stage& config : plan.pipeline->stage()) {
     const std::vector<Reference> references = References(KindMessage(config));
+    std::string weights_sha256;
+    if (const config::InitialWeights* weights = InitialWeightsOf(config); weights != nullptr) {
+      absl::StatusOr<std::string> digest = nn::InitialWeightsDigest(*weights);
+      if (!digest.ok()) {
+        return absl::Status(digest.status().code(), absl::StrCat("stage \"", config.name(),
+                                                                 "\": initial_weights: ", digest.status().message()));
+      }
+      weights_sha256 = *std::move(digest);
+    }
     int replicates = config.has_distill() ? config.distill().replicates() : 1;
     if (config.has_evaluate()) replicates = static_cast<int>(replicates_of[config.evaluate().model()].size());
     for (int replicate = 0; replicate < replicates; ++replicate) {
       PlannedStage stage;
       stage.config = &config;
       stage.replicate = replicate;
+      stage.weights_sha256 = weights_sha256;
       stage.seed = plan.pipeline->seed() + static_cast<uint64_t>(replicate);
       stage.name = replicates == 1 ? config.name() : absl::StrCat(config.name(), "/", replicate);
       for (const Reference& reference : references) {

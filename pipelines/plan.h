@@ -27,6 +27,8 @@ struct PlannedStage {
   // Everything that decides the result, one "path: value" a line; `key` is its SHA-256.
   std::string key_text;
   std::string key;
+  // SHA-256 of its initial weights; empty where it has none.
+  std::string weights_sha256;
 
   // "student", or "student/2" where the stage has several replicates.
   std::string name;
@@ -39,7 +41,7 @@ struct Plan {
 };
 
 // Stages in the order of the config, replicates expanded, keys computed. Reads the data folder, since the key of an
-// ingested data set is made from its files; NotFound where they are missing.
+// ingested data set is made from its files, and the files of initial weights; NotFound where they are missing.
 absl::StatusOr<Plan> MakePlan(config::Pipeline pipeline, const std::string& data_dir);
 
 // `goals` and everything that they are made from, at any depth.

@@ -45,6 +45,7 @@ class Runner {
     context.stage = stage.config;
     context.seed = stage.seed;
     context.data_dir = options_.data_dir;
+    context.weights_sha256 = stage.weights_sha256;
     context.key = stage.key;
     context.stop_requested = options_.stop_requested;
     config::Artifact manifest;

@@ -25,4 +25,10 @@ std::string KindName(config::Stage::KindCase kind) {
   return field == nullptr ? "none" : field->name();
 }
 
+const config::InitialWeights* InitialWeightsOf(const config::Stage& stage) {
+  if (stage.finetune().has_initial_weights()) return &stage.finetune().initial_weights();
+  if (stage.distill().has_initial_weights()) return &stage.distill().initial_weights();
+  return nullptr;
+}
+
 }  // namespace retort::pipelines

@@ -36,6 +36,8 @@ struct StageContext {
   std::string data_dir;
   // Where the payload and checkpoints are written.
   std::string work_dir;
+  // SHA-256 of the stage's initial weights, as the key has it; empty where it has none.
+  std::string weights_sha256;
   // Identity of the work, for checkpoints.
   std::string key;
   std::function<bool()> stop_requested;
@@ -45,6 +47,9 @@ struct StageContext {
   // The same, or null.
   const StageInput* FindInput(absl::string_view role) const;
 };
+
+// The weights that a stage gives its model to begin with; null where it gives none.
+const config::InitialWeights* InitialWeightsOf(const config::Stage& stage);
 
 struct StageOutput {
   // Payload, names within the work folder.

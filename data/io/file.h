@@ -1,7 +1,8 @@
 // Files: whole reads, read-only maps, and writes that are there entirely or not at all.
 //
 // Every error names the operation and the path. Codes: NotFound (no such file), PermissionDenied (access, read-only
-// file system), ResourceExhausted (disk or quota full), DataLoss (shorter than said), Internal (anything else).
+// file system), ResourceExhausted (disk or quota full), DataLoss (shorter than said), InvalidArgument (a folder or
+// device where a file has to be mapped), Internal (anything else).
 #pragma once
 
 #include <cstdint>

@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/types/optional.h"
 #include "retort/data/field_options.pb.h"
+#include "retort/nn/key_maps/key_map.h"
 #include "retort/pipelines/config/did_you_mean.h"
 #include "retort/pipelines/config/schema_rules.h"
 
@@ -157,7 +158,19 @@ class Validator {
     }
   }
 
+  void CheckInitialWeights(const config::InitialWeights& weights, const Cursor& cursor) {
+    for (int i = 0; i < weights.rename_size(); ++i) {
+      config::KeyMap alone;
+      *alone.add_rule() = weights.rename(i);
+      const absl::Status status = nn::KeyMap::Create(alone).status();
+      if (!status.ok()) cursor.Field("rename", i).Complain(status.message());
+    }
+  }
+
   void CheckFinetune(const config::Finetune& finetune, const Cursor& cursor) {
+    if (finetune.has_initial_weights()) {
+      CheckInitialWeights(finetune.initial_weights(), cursor.Field("initial_weights"));
+    }
     if (finetune.has_train()) CheckTraining(finetune.train(), cursor.Field("train"));
     if (!finetune.has_objective()) return;
     CheckObjective(finetune.objective(), cursor.Field("objective"));
@@ -172,6 +185,7 @@ class Validator {
   }
 
   void CheckDistill(const config::Distill& distill, const Cursor& cursor) {
+    if (distill.has_initial_weights()) CheckInitialWeights(distill.initial_weights(), cursor.Field("initial_weights"));
     if (distill.has_train()) CheckTraining(distill.train(), cursor.Field("train"));
     if (distill.has_targets()) {
       if (distill.has_teacher()) {

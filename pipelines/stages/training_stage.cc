@@ -2,6 +2,7 @@
 
 #include <iostream>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,7 @@
 #include "retort/kd/objective.h"
 #include "retort/kd/trainer.h"
 #include "retort/nn/build_model.h"
+#include "retort/nn/initial_weights.h"
 #include "retort/pipelines/payload/evaluation_json.h"
 #include "retort/pipelines/payload/trained_model.h"
 #include "retort/pipelines/progress/progress.h"
@@ -36,6 +38,11 @@ absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const Train
   RETORT_ASSIGN_OR_RETURN(const data::Batcher tester, MakePlainBatcher(context, &setup.splits.test, normalization));
   RETORT_ASSIGN_OR_RETURN(std::unique_ptr<nn::Model> model,
                           nn::BuildModel(*setup.model, shape, context.seed, ChannelsLast(context)));
+  if (const config::InitialWeights* weights = InitialWeightsOf(*context.stage); weights != nullptr) {
+    RETORT_ASSIGN_OR_RETURN(const nn::LoadReport report,
+                            nn::LoadInitialWeights(*weights, context.weights_sha256, model.get()));
+    for (const std::string& line : report.Lines()) std::cerr << "initial weights: " << line << "\n";
+  }
   RETORT_ASSIGN_OR_RETURN(const kd::Objective objective, kd::Objective::Create(*setup.objective));
 
   data::Split split{EveryIndex(dataset), {}};

@@ -1,5 +1,7 @@
 #include "retort/data/io/weights/testing_files.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 
@@ -18,7 +20,7 @@ std::string Integers(const std::vector<int64_t>& values) {
 
 std::string LittleEndian(uint64_t value, int size) {
   std::string bytes;
-  for (int i = 0; i < size; ++i) bytes += static_cast<char>(value >> (8 * i) & 0xff);
+  for (int i = 0; i < size; ++i, value >>= 8) bytes += static_cast<char>(value & 0xff);
   return bytes;
 }
 
@@ -82,6 +84,9 @@ std::string MakeZip(const std::vector<ZipEntry>& entries, const ZipEnd& end) {
   }
   const uint64_t count = end.records.value_or(entries.size()), size = end.size.value_or(directory.size()),
                  offset = end.offset.value_or(records.size());
+  const auto saturated = [](uint64_t value, int bytes) {
+    return LittleEndian(std::min(value, (uint64_t{1} << (8 * bytes)) - 1), bytes);
+  };
   std::string file = records + directory;
   if (end.zip64) {
     const uint64_t at = file.size();
@@ -89,8 +94,8 @@ std::string MakeZip(const std::vector<ZipEntry>& entries, const ZipEnd& end) {
                     LittleEndian(count, 8), LittleEndian(size, 8), LittleEndian(offset, 8));
     absl::StrAppend(&file, "PK\x06\x07", LittleEndian(0, 4), LittleEndian(at, 8), LittleEndian(1, 4));
   }
-  absl::StrAppend(&file, "PK\x05\x06", LittleEndian(0, 4), LittleEndian(count, 2), LittleEndian(count, 2),
-                  LittleEndian(size, 4), LittleEndian(offset, 4), LittleEndian(end.comment.size(), 2), end.comment);
+  absl::StrAppend(&file, "PK\x05\x06", LittleEndian(0, 4), saturated(count, 2), saturated(count, 2), saturated(size, 4),
+                  saturated(offset, 4), LittleEndian(end.comment.size(), 2), end.comment);
   return file;
 }
 
