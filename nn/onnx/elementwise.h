@@ -1,0 +1,12 @@
+// Activations and arithmetic in ONNX.
+#pragma once
+
+#include "absl/types/span.h"
+
+#include "retort/nn/onnx/op_context.h"
+
+namespace retort::nn {
+
+absl::Span<const OpConverter> ElementwiseConverters();
+
+}  // namespace retort::nn
