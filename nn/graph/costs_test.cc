@@ -1,6 +1,7 @@
 #include "retort/nn/graph/costs.h"
 
 #include <numeric>
+#include <utility>
 
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/_weight_norm.h"
@@ -54,6 +55,22 @@ TEST(LayerCostsTest, LightNnLayerByLayer) {
   EXPECT_EQ(layers[3].layer, "classifier.3");
   EXPECT_EQ(layers[3].parameters, 2570);
   EXPECT_EQ(layers[3].activation_bytes, 4 * 10);
+}
+
+// torchvision's tables (docs/source/models.rst): "GFLOPS" at 224 px and 1000 classes, two digits behind the point.
+TEST(LayerCostsTest, ResNetsAreThoseOfTorchvision) {
+  const std::pair<config::ResNet::Depth, double> published[] = {
+      {config::ResNet::RESNET_18, 1.81}, {config::ResNet::RESNET_34, 3.66}, {config::ResNet::RESNET_50, 4.09}};
+  for (const auto& [depth, billions] : published) {
+    config::Model config;
+    config.mutable_resnet()->set_depth(depth);
+    const std::unique_ptr<Model> model = BuildModel(config, {3, 224, 224, 1000}, 1, /*channels_last=*/false).value();
+    const std::vector<LayerCost> layers = LayerCosts(Record(model.get(), at::ones({1, 3, 224, 224}), {}).value());
+    EXPECT_NEAR(static_cast<double>(TotalMacs(layers)) / 1e9, billions, 0.005);
+    int64_t parameters = 0;
+    for (const LayerCost& layer : layers) parameters += layer.parameters;
+    EXPECT_EQ(parameters, CountParameters(*model));
+  }
 }
 
 struct Case {

@@ -64,7 +64,7 @@ struct Recording {
   std::vector<RecordedValue> values;
   // As they were called.
   std::vector<RecordedOp> ops;
-  // "logits", then "embedding", "distillation_logits" and taps as far as there are any, by position.
+  // "logits", then "embedding" and taps as far as they were asked for, by position.
   std::vector<std::pair<std::string, int>> outputs;
 };
 

@@ -44,6 +44,19 @@ std::string OwnerOf(const Recording& recording, const RecordedOp& op) {
   return "";
 }
 
+// Of each value: which parameter it is the transpose of, or -1.
+std::vector<int> TransposedParameters(const Recording& recording) {
+  std::vector<int> parameters(recording.values.size(), -1);
+  for (const RecordedOp& op : recording.ops) {
+    if (op.name != "t") continue;
+    const RecordedValue& value = recording.values[static_cast<size_t>(op.Tensor("self"))];
+    if (value.source == RecordedValue::Source::kParameter && value.tensor.dim() == 2) {
+      parameters[static_cast<size_t>(op.outputs[0])] = op.Tensor("self");
+    }
+  }
+  return parameters;
+}
+
 absl::Status CheckAlike(const Recording& one, const Recording& two) {
   bool alike = one.ops.size() == two.ops.size() && one.values.size() == two.values.size();
   for (size_t i = 0; alike && i < one.ops.size(); ++i) {
@@ -174,6 +187,7 @@ absl::StatusOr<std::string> ExportOnnx(Model* model, const ModelShape& shape, co
   GraphBuilder graph(proto.mutable_graph());
   OnnxConversion conversion{&two, &three, &graph, kImages};
   conversion.names.resize(two.values.size());
+  conversion.transposed = TransposedParameters(two);
   conversion.names[0] = AddInput(shape, options, proto.mutable_graph(), &graph);
   for (size_t i = 0; i < two.ops.size(); ++i) {
     const std::vector<int>& outputs = two.ops[i].outputs;

@@ -5,6 +5,7 @@
 
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/_weight_norm.h"
+#include "ATen/ops/addmm.h"
 #include "ATen/ops/batch_norm.h"
 #include "ATen/ops/empty.h"
 #include "ATen/ops/linear.h"
@@ -97,6 +98,13 @@ TEST(ExportOnnxTest, ComputesWhatNoImageEnters) {
   for (const onnx::NodeProto& node : proto.graph().node()) types.push_back(node.op_type());
   EXPECT_THAT(types, ElementsAre("Reshape", "Gemm", "Identity"));
   EXPECT_EQ(Initializers(proto).count("fc.weight_v"), 0u);
+}
+
+TEST(ExportOnnxTest, KeepsTheNameOfAWeightThatIsMultipliedByItsTranspose) {
+  FunctionModel model({{"fc.weight", at::ones({5, 24})}, {"fc.bias", at::ones({5})}},
+                      [](const at::Tensor& x, const Tensors& p) { return at::addmm(p[1], x.flatten(1), p[0].t()); });
+  const std::set<std::string> names = Initializers(Export(&model, kSmall, {}).value());
+  EXPECT_EQ(names, (std::set<std::string>{"fc.weight", "fc.bias", "integers_1"}));
 }
 
 struct BadCase {

@@ -43,6 +43,13 @@ absl::Status Matmul(OpContext& op) {
   return op.Become("MatMul", {op.Input("self"), op.Input(op.op() == "matmul" ? "other" : "mat2")});
 }
 
+// beta self + alpha mat1 mat2
+absl::Status Addmm(OpContext& op) {
+  return op.Become(
+      "Gemm", {op.Input("mat1"), op.Input("mat2"), op.Input("self")},
+      {{"alpha", static_cast<float>(op.Number("alpha"))}, {"beta", static_cast<float>(op.Number("beta"))}});
+}
+
 absl::Status BatchNorm(OpContext& op) {
   if (op.Flag("training") || !op.Given("running_mean")) return op.Refuse("with the statistics of the batch");
   const std::vector<int64_t> channels = op.InputShape("running_mean");
@@ -129,6 +136,7 @@ constexpr OpConverter kConverters[] = {
     {"matmul", Matmul},
     {"mm", Matmul},
     {"bmm", Matmul},
+    {"addmm", Addmm},
     {"batch_norm", BatchNorm},
     {"layer_norm", LayerNorm},
     {"max_pool2d", MaxPool2d},

@@ -23,7 +23,9 @@ std::string OnnxConversion::Name(int position) {
   std::string& name = names[static_cast<size_t>(position)];
   if (name.empty()) {
     const RecordedValue& value = recording->values[static_cast<size_t>(position)];
-    name = graph->Tensor(value.name, value.tensor);
+    const int parameter = transposed[static_cast<size_t>(position)];
+    name = parameter < 0 ? graph->Tensor(value.name, value.tensor)
+                         : graph->Node("Transpose", {Name(parameter)}, {{"perm", std::vector<int64_t>{1, 0}}});
   }
   return name;
 }

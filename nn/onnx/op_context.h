@@ -24,13 +24,15 @@ struct OnnxConversion {
   GraphBuilder* graph;
   std::string images;                   // name of the graph's input
   std::vector<std::string> names = {};  // of the recording's values in the graph; empty: not in it yet
+  std::vector<int> transposed = {};     // of each value: which parameter's transpose it is, or -1
   std::string batch = {};               // name of [batch], once something has asked for it
 
   // Sizes, kBatchDimension where they differ between the recordings.
   std::vector<int64_t> Shape(int position) const;
   // Whether the value can be written down: no image enters it, nor does the size of the batch.
   bool Folds(int position) const;
-  // Name of a value; a constant one is added to the graph when it is first asked for.
+  // Name of a value; a constant one is added to the graph when it is first asked for. torch::nn::Linear multiplies by
+  // the transpose of its weight: that is written as a node, so that the weight is found under its name.
   std::string Name(int position);
   // Name of [batch].
   const std::string& Batch();

@@ -12,6 +12,7 @@
 #include "ATen/core/grad_mode.h"
 #include "ATen/ops/_weight_norm.h"
 #include "ATen/ops/adaptive_avg_pool2d.h"
+#include "ATen/ops/addmm.h"
 #include "ATen/ops/avg_pool2d.h"
 #include "ATen/ops/batch_norm.h"
 #include "ATen/ops/cat.h"
@@ -67,6 +68,8 @@ const FamilyCase kFamilies[] = {
     {"deep_nn", "deep_nn { }", {}},
     {"deep_nn_grey", "deep_nn { conv1: 12 conv4: 8 hidden: 20 }", {1, 28, 20, 7}},
     {"light_nn", "light_nn { }", {}},
+    {"resnet18", "resnet { stem: CIFAR }", {3, 32, 32, 100}},
+    {"resnet50", "resnet { depth: RESNET_50 }", {3, 64, 96, 20}},
 };
 
 constexpr int64_t kFamilyImages = 64;
@@ -154,6 +157,14 @@ std::vector<OpCase> LayerCases() {
       {"matmul", {5, 6}, {{6, 3}}, [](const at::Tensor& x, const Tensors& p) { return at::matmul(x, p[0]); }},
       {"bmm", {5, 6}, {}, [](const at::Tensor& x, const Tensors&) { return x.bmm(x.transpose(1, 2)); }},
       {"mm", {6}, {{3, 6}}, [](const at::Tensor& x, const Tensors& p) { return x.mm(p[0].t()); }},
+      {"addmm",
+       {6},
+       {{4}, {4, 6}},
+       [](const at::Tensor& x, const Tensors& p) { return at::addmm(p[0], x, p[1].t(), 0.5, 2); }},
+      {"linear_module_of_tokens",
+       {5, 6},
+       {{4}, {4, 6}},
+       [](const at::Tensor& x, const Tensors& p) { return at::matmul(x, p[1].t()) + p[0]; }},
       {"batch_norm",
        {4, 3, 2},
        {{4}, {4}, {4}, {4}},
