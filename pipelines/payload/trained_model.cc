@@ -1,5 +1,7 @@
 #include "retort/pipelines/payload/trained_model.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/text_format.h"
 
@@ -70,6 +72,7 @@ absl::StatusOr<TrainedModel> LoadTrainedModel(const StoredArtifact& artifact, bo
                            {description.normalize().std().begin(), description.normalize().std().end()}};
   RETORT_ASSIGN_OR_RETURN(trained.model, nn::BuildModel(description.model(), trained.shape, /*seed=*/0, channels_last));
   RETORT_RETURN_IF_ERROR(nn::LoadModel(artifact.File(kWeights), trained.model.get()));
+  trained.description = std::move(description);
   return trained;
 }
 

@@ -33,6 +33,7 @@ struct TrainedModel {
   nn::ModelShape shape;
   std::vector<std::string> class_names;
   data::ChannelStatistics normalization;
+  config::TrainedModel description;  // model.textproto
 };
 
 // Rebuilds the model of an artifact. DataLoss if its files do not fit together.
