@@ -49,6 +49,7 @@ class Rehearsal {
         return CacheLogits(stage);
       case config::Stage::kAugment:
       case config::Stage::kEvaluate:
+      case config::Stage::kExport:
       case config::Stage::kReport:
       case config::Stage::KIND_NOT_SET:
         break;

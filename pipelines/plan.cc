@@ -116,7 +116,9 @@ absl::StatusOr<Plan> MakePlan(config::Pipeline pipeline, const std::string& data
       weights_sha256 = *std::move(digest);
     }
     int replicates = config.has_distill() ? config.distill().replicates() : 1;
+    // An evaluation and an export take each replicate of their model in turn.
     if (config.has_evaluate()) replicates = static_cast<int>(replicates_of[config.evaluate().model()].size());
+    if (config.has_export_()) replicates = static_cast<int>(replicates_of[config.export_().model()].size());
     for (int replicate = 0; replicate < replicates; ++replicate) {
       PlannedStage stage;
       stage.config = &config;
@@ -130,15 +132,14 @@ absl::StatusOr<Plan> MakePlan(config::Pipeline pipeline, const std::string& data
           for (const size_t input : candidates) stage.inputs.push_back({reference.role, input});
           continue;
         }
-        // An evaluation measures each replicate of its model; a teacher or a data set is the first.
-        const size_t input = config.has_evaluate() && reference.role == "model"
-                                 ? candidates[static_cast<size_t>(replicate)]
-                                 : candidates[0];
+        // A teacher or a data set is the first.
+        const size_t input = reference.role == "model" ? candidates[static_cast<size_t>(replicate)] : candidates[0];
         stage.inputs.push_back({reference.role, input});
-        // Targets and views bring the images they were made from.
-        if (reference.role == "targets" || reference.role == "views") {
+        // Targets and views bring the images they were made from; a model that is exported, those it was trained on.
+        const bool views = reference.role == "targets" || reference.role == "views";
+        if (views || config.has_export_()) {
           for (const PlannedStage::Input& further : plan.stages[input].inputs) {
-            if (further.role == "data" || further.role == "views") stage.inputs.push_back(further);
+            if (further.role == "data" || (views && further.role == "views")) stage.inputs.push_back(further);
           }
         }
       }

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
@@ -80,6 +81,22 @@ TEST(MakePlan, ExpandsReplicatesAndConnectsInputs) {
   EXPECT_THAT(inputs["results"],
               ElementsAre("run=baseline", "run=student/0", "run=student/1", "run=check/0", "run=check/1"));
   EXPECT_EQ(plan.stages[6].seed, 8u);
+}
+
+TEST(MakePlan, AnExportTakesEachReplicateAndTheImagesItWasTrainedOn) {
+  const Plan plan =
+      PlanOf(Parse(absl::StrCat(kPipeline,
+                                "stage { name: 'files' export { model: 'student' onnx { } } }"
+                                "stage { name: 'teacher_file' export { model: 'teacher' safetensors { } } }")));
+  ASSERT_EQ(plan.stages.size(), 13u);
+  std::vector<std::string> inputs;
+  for (size_t i = 10; i < 13; ++i) {
+    for (const PlannedStage::Input& input : plan.stages[i].inputs) {
+      inputs.push_back(absl::StrCat(plan.stages[i].name, ": ", input.role, "=", plan.stages[input.stage].name));
+    }
+  }
+  EXPECT_THAT(inputs, ElementsAre("files/0: model=student/0", "files/0: data=data", "files/1: model=student/1",
+                                  "files/1: data=data", "teacher_file: model=teacher", "teacher_file: data=data"));
 }
 
 TEST(MakePlan, AKeyChangesWithWhatItDependsOnAndNothingElse) {

@@ -19,6 +19,7 @@
 #include "nlohmann/json.hpp"
 
 #include "retort/data/io/file.h"
+#include "retort/data/io/safetensors.h"
 #include "retort/pipelines/store/artifact_store.h"
 #include "retort/testing/subprocess.h"
 
@@ -142,6 +143,30 @@ TEST_F(ProgramsTest, EveryProgramDeliversItsKind) {
         absl::StrCat(kTiny, "stage { name: \"again\" evaluate { model: \"student\" data: \"images\" } }"));
   const Finished evaluate = RunProgram(Command("evaluate", "store"));
   EXPECT_EQ(evaluate.exit_code, 0) << evaluate.err;
+  Write("tiny.textproto", absl::StrCat(kTiny, R"(stage { name: "files" export { model: "student" safetensors { }
+                                                                  onnx { input: BYTES embedding: true } } })"));
+  const Finished exported = RunProgram(Command("export", "store"));
+  EXPECT_EQ(exported.exit_code, 0) << exported.err;
+  // One of each replicate.
+  int files = 0;
+  for (const ArtifactStore::Entry& entry : ArtifactStore::Open(Path("store"))->List(/*verify=*/true).value()) {
+    if (entry.kind != "export") continue;
+    ++files;
+    ASSERT_EQ(entry.artifact->manifest.file_size(), 3);  // and key.txt
+    const auto weights = data::SafetensorsFile::Open(entry.artifact->File("model.safetensors"));
+    ASSERT_TRUE(weights.ok()) << weights.status();
+    const std::map<std::string, std::string>& metadata = weights->metadata();
+    EXPECT_EQ(metadata.at("retort.dataset"), "procedural");
+    EXPECT_EQ(nlohmann::json::parse(metadata.at("retort.class_names")).size(), 10u);
+    EXPECT_EQ(nlohmann::json::parse(metadata.at("retort.mean")).size(), 3u);
+    EXPECT_EQ(metadata.at("retort.config_hash").size(), 64u);
+    EXPECT_NEAR(std::stod(metadata.at("retort.accuracy")), entry.artifact->Metric("accuracy").value(), 1e-5);
+    const std::string onnx = data::ReadFile(entry.artifact->File("model.onnx")).value();
+    for (const auto& [key, value] : metadata) {
+      if (key != "retort.sha256") EXPECT_THAT(onnx, HasSubstr(value)) << key;
+    }
+  }
+  EXPECT_EQ(files, 2);
   const Finished none = RunProgram(Command("evaluate", "store", {"--config=" + Path("missing.textproto")}));
   EXPECT_EQ(none.exit_code, 66) << none.err;
 }

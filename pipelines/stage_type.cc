@@ -4,6 +4,7 @@
 #include "retort/pipelines/stages/cache_logits.h"
 #include "retort/pipelines/stages/distill.h"
 #include "retort/pipelines/stages/evaluate.h"
+#include "retort/pipelines/stages/export.h"
 #include "retort/pipelines/stages/finetune.h"
 #include "retort/pipelines/stages/ingest.h"
 #include "retort/pipelines/stages/report.h"
@@ -26,6 +27,8 @@ StageType TypeOf(config::Stage::KindCase kind) {
       return {.version = 1, .seeded = false, .numeric = true, .run = RunEvaluate};
     case config::Stage::kReport:
       return {.version = 1, .seeded = false, .numeric = false, .run = RunReport};
+    case config::Stage::kExport:
+      return {.version = 1, .seeded = false, .numeric = false, .run = RunExport};
     case config::Stage::KIND_NOT_SET:
       break;
   }

@@ -102,7 +102,7 @@ const std::vector<BadConfig>& BadConfigs() {
       {.name = "UnknownKindOfStage",
        .edits = {{"views\" augment {", "views\" augmentation {"}},
        .faults = {"$:13:23: stage \"views\": no field \"augmentation\"; permitted: augment, cache_logits, distill, "
-                  "evaluate, finetune, ingest, name, report"}},
+                  "evaluate, export, finetune, ingest, name, report"}},
       {.name = "UnknownAlternative",
        .edits = {{"cifar10 {}", "imagenet {}"}},
        .faults = {"$:3:32: stage \"cifar\": no field \"imagenet\"; permitted: cifar10, cifar100, procedural"}},
@@ -226,8 +226,12 @@ const std::vector<BadConfig>& BadConfigs() {
        .faults = {"$:17:3: stage \"student\": needs one of data, targets"}},
       {.name = "MissingKind",
        .edits = {{"ingest { cifar10 {} }", ""}},
-       .faults =
-           {"$:3:1: stage \"cifar\": needs one of ingest, finetune, augment, cache_logits, distill, evaluate, report"}},
+       .faults = {"$:3:1: stage \"cifar\": needs one of ingest, finetune, augment, cache_logits, distill, evaluate, "
+                  "report, export"}},
+      {.name = "ExportOfNothing",
+       .edits = {{"stage { name: \"results\"",
+                  "stage { name: \"files\" export { model: \"student\" } }\nstage { name: \"results\""}},
+       .faults = {"$:38:23: stage \"files\": writes nothing; needs safetensors, onnx or both"}},
       {.name = "MissingStageName",
        .edits = {{"name: \"views\"", ""}},
        .faults = {"$:13:1: stage[2]: needs \"name\"",

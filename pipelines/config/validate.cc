@@ -151,6 +151,11 @@ class Validator {
         return CheckDistill(stage.distill(), cursor);
       case config::Stage::kEvaluate:
         return CheckClasses(stage.evaluate().model(), stage.evaluate().data(), cursor.Field("model"));
+      case config::Stage::kExport:
+        if (!stage.export_().has_safetensors() && !stage.export_().has_onnx()) {
+          cursor.Complain("writes nothing; needs safetensors, onnx or both");
+        }
+        return;
       case config::Stage::kIngest:
       case config::Stage::kReport:
       case config::Stage::KIND_NOT_SET:
@@ -316,6 +321,7 @@ class Validator {
         return Classes(stage.distill().has_targets() ? stage.distill().targets() : stage.distill().data(),
                        found->second);
       case config::Stage::kEvaluate:
+      case config::Stage::kExport:
       case config::Stage::kReport:
       case config::Stage::KIND_NOT_SET:
         break;
