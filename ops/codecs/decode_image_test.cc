@@ -6,6 +6,7 @@
 #include <limits>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -248,6 +249,20 @@ TEST(DecodeImageTest, NamesFormatsWhereItKnowsNone) {
   EXPECT_EQ(ReadImageSize({}).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+// CRC-32 of a chunk's type and data, as it is written behind them: the remainder by the polynomial 0xedb88320, bit by
+// bit.
+std::string PngChecksum(absl::string_view chunk) {
+  uint32_t crc = 0xffffffff;
+  for (const char byte : chunk) {
+    crc ^= static_cast<uint8_t>(byte);
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0xedb88320 : 0);
+  }
+  crc = ~crc;
+  std::string bytes;
+  for (const int shift : {24, 16, 8, 0}) bytes.push_back(static_cast<char>(crc >> shift & 0xff));
+  return bytes;
+}
+
 // Headers that announce 65,500 x 65,500, 2^31-1 x 2^31-1 and 16,383 x 16,383 pixels, and nothing else.
 TEST(DecodeImageTest, RefusesABombBeforeItTakesMemory) {
   std::string jpeg = EncodeJpeg(16, 16);
@@ -255,6 +270,7 @@ TEST(DecodeImageTest, RefusesABombBeforeItTakesMemory) {
   jpeg.replace(frame + 5, 4, "\xff\xdc\xff\xdc");
   std::string png = Png(8, 8, 3);
   png.replace(16, 8, "\x7f\xff\xff\xff\x7f\xff\xff\xff");
+  png.replace(29, 4, PngChecksum(png.substr(12, 17)));
   std::string webp = EncodeWebP(8, 8, false);
   webp.replace(webp.find("VP8 ") + 14, 4, "\xff\x3f\xff\x3f");
   EXPECT_EQ(
@@ -262,8 +278,7 @@ TEST(DecodeImageTest, RefusesABombBeforeItTakesMemory) {
       absl::InvalidArgumentError("JPEG of 65500x65500 pixels (width x height); permitted are 1..100000000 pixels, "
                                  "raise max_pixels if the file is to be trusted"));
   EXPECT_THAT(std::string(Decode(webp).status().message()), HasSubstr("WebP of 16383x16383 pixels"));
-  // libpng finds the header's checksum wrong first.
-  EXPECT_EQ(Decode(png).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(Decode(png).status().message()), HasSubstr("PNG of 2147483647x2147483647 pixels"));
 }
 
 TEST(DecodeImageTest, RefusesMoreThanTheCallersLimit) {
@@ -300,6 +315,49 @@ TEST(DecodeImageTest, NamesTheFault) {
             absl::DataLossError("JPEG: Premature end of JPEG file"));
   const std::string webp = EncodeWebP(20, 30, false);
   EXPECT_EQ(Decode(webp.substr(0, webp.size() / 2)).status(), absl::DataLossError("WebP: the file ends early"));
+}
+
+// Where the library only warns and puts grey in place of what is lost.
+TEST(DecodeImageTest, RefusesFaultyData) {
+  std::string restarts = EncodeJpeg(40, 30, JpegKind::kRestarts);
+  ASSERT_EQ(Decode(restarts).status(), absl::OkStatus());
+  const size_t marker = restarts.find("\xff\xd0");
+  ASSERT_NE(marker, std::string::npos);
+  restarts[marker + 1] = '\xd5';
+  const absl::Status resync = Decode(restarts).status();
+  EXPECT_EQ(resync.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(resync.message()), HasSubstr("JPEG: Corrupt JPEG data: found marker 0xd5 instead of RST0"));
+
+  // Most bits are some code of arithmetic coding: few of these faults make one that is none.
+  const std::string arithmetic = EncodeJpeg(64, 64, JpegKind::kArithmetic, 100);
+  ASSERT_EQ(Decode(arithmetic).status(), absl::OkStatus());
+  int bad_codes = 0;
+  for (size_t i = arithmetic.size() / 2; i < arithmetic.size() - 2; i += 7) {
+    std::string faulty = arithmetic;
+    faulty[i] = static_cast<char>(faulty[i] ^ 0x10);
+    const absl::Status status = Decode(faulty).status();
+    if (status == absl::DataLossError("JPEG: Corrupt JPEG data: bad arithmetic code")) ++bad_codes;
+  }
+  EXPECT_GT(bad_codes, 0);
+}
+
+// The start-of-frame marker, and the bits of a sample behind it.
+TEST(DecodeImageTest, NamesAKindOfJpegThatIsNotDecoded) {
+  const std::string baseline = EncodeJpeg(20, 30);
+  const size_t frame = baseline.find(std::string("\xff\xc0", 2));
+  std::string lossless = baseline, hierarchical = baseline, deep = baseline;
+  lossless[frame + 1] = '\xc3';
+  hierarchical[frame + 1] = '\xc5';
+  deep[frame + 4] = 12;
+  const std::string two = EncodeJpeg(20, 30, JpegKind::kTwoChannels);
+  for (const auto& [bytes, message] : {std::pair{lossless, "Unsupported JPEG process: SOF type 0xc3; permitted are"},
+                                       {hierarchical, "Unsupported JPEG process: SOF type 0xc5; permitted are"},
+                                       {deep, "Unsupported JPEG data precision 12; permitted are"},
+                                       {two, "Unsupported color conversion request; permitted are"}}) {
+    const absl::Status status = Decode(bytes).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), HasSubstr(message));
+  }
 }
 
 TEST(EncodePngTest, RefusesWhatIsNoImage) {

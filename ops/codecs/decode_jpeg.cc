@@ -5,8 +5,9 @@
 #include <cstddef>
 #include <cstdio>  // jpeglib.h needs it before
 
+#include <jpeglib.h>  // jerror.h needs it before
+
 #include <jerror.h>
-#include <jpeglib.h>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -33,8 +34,29 @@ struct Decoder {
   Decoder& operator=(const Decoder&) = delete;
   ~Decoder() { jpeg_destroy_decompress(&info); }
 
-  absl::Status DataLoss() const { return absl::DataLossError(absl::StrCat("JPEG: ", message)); }
+  // Of a kind that this library does not decode, or of faulty data.
+  absl::Status Fault() const;
 };
+
+absl::Status Decoder::Fault() const {
+  switch (errors.msg_code) {
+    case JERR_ARITH_NOTIMPL:
+    case JERR_BAD_PRECISION:
+    case JERR_CCIR601_NOTIMPL:
+    case JERR_COMPONENT_COUNT:
+    case JERR_CONVERSION_NOTIMPL:
+    case JERR_FRACT_SAMPLE_NOTIMPL:
+    case JERR_IMAGE_TOO_BIG:
+    case JERR_NOT_COMPILED:
+    case JERR_SOF_UNSUPPORTED:
+      return absl::InvalidArgumentError(
+          absl::StrCat("JPEG: ", message,
+                       "; permitted are baseline, extended and progressive files of 8 bits, grey, YCbCr, RGB, CMYK or "
+                       "YCCK, of sides up to 65500"));
+    default:
+      return absl::DataLossError(absl::StrCat("JPEG: ", message));
+  }
+}
 
 [[noreturn]] void Fail(j_common_ptr info) {
   auto* decoder = static_cast<Decoder*>(info->client_data);
@@ -46,9 +68,11 @@ struct Decoder {
 void OnMessage(j_common_ptr info, int level) {
   if (level >= 0) return;
   switch (info->err->msg_code) {
-    case JWRN_JPEG_EOF:
+    case JWRN_ARITH_BAD_CODE:
     case JWRN_HIT_MARKER:
     case JWRN_HUFF_BAD_CODE:
+    case JWRN_JPEG_EOF:
+    case JWRN_MUST_RESYNC:
       Fail(info);
     default:
       return;
@@ -149,20 +173,20 @@ bool ReadPixels(Decoder& decoder, const ImageRegion& decoded, uint8_t* pixels, u
 
 absl::StatusOr<ImageSize> ReadJpegSize(absl::Span<const uint8_t> bytes) {
   Decoder decoder;
-  if (!ReadHeader(decoder, bytes.data(), bytes.size())) return decoder.DataLoss();
+  if (!ReadHeader(decoder, bytes.data(), bytes.size())) return decoder.Fault();
   return ImageSize{static_cast<int>(decoder.info.image_height), static_cast<int>(decoder.info.image_width)};
 }
 
 absl::StatusOr<Image> DecodeJpeg(absl::Span<const uint8_t> bytes, const DecodeOptions& options) {
   Decoder decoder;
-  if (!ReadHeader(decoder, bytes.data(), bytes.size())) return decoder.DataLoss();
+  if (!ReadHeader(decoder, bytes.data(), bytes.size())) return decoder.Fault();
   absl::StatusOr<Image> image = ImageToDecode("JPEG", decoder.info.image_height, decoder.info.image_width, options);
   if (!image.ok()) return image;
   ImageRegion decoded;
-  if (!Start(decoder, options, *image, decoded)) return decoder.DataLoss();
+  if (!Start(decoder, options, *image, decoded)) return decoder.Fault();
   image->pixels.resize(static_cast<size_t>(decoded.height) * static_cast<size_t>(decoded.width) * 3);
   std::vector<uint8_t> row(static_cast<size_t>(decoded.width) * 4);
-  if (!ReadPixels(decoder, decoded, image->pixels.data(), row.data())) return decoder.DataLoss();
+  if (!ReadPixels(decoder, decoded, image->pixels.data(), row.data())) return decoder.Fault();
   CutOut(decoded, *image);
   return image;
 }

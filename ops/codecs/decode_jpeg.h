@@ -15,7 +15,8 @@ namespace retort::ops {
 // and turned into RGB without a profile.
 //
 // Refused are files that end early, whose coded data are faulty, or with more than 500 scans; bytes between segments
-// that mean nothing are passed over, as everyone does.
+// that mean nothing are passed over, as everyone does. Lossless, hierarchical and 12-bit files and other numbers of
+// components are InvalidArgument.
 //
 // Of a region, the rows above and the columns beside it are parsed but not transformed. A file of one scan is read no
 // further than to the row of blocks below the region; one of several, as progressive ones are, is parsed as a whole.

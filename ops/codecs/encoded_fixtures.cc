@@ -35,7 +35,7 @@ const jpeg_scan_info kThreeScans[] = {{1, {0}, 0, 63, 0, 0}, {1, {1}, 0, 63, 0, 
 
 std::string EncodeJpeg(int height, int width, JpegKind kind, int quality) {
   const bool is_grey = kind == JpegKind::kGrey || kind == JpegKind::kGrey2x2;
-  const int channels = is_grey ? 1 : kind == JpegKind::kCmyk ? 4 : 3;
+  const int channels = is_grey ? 1 : kind == JpegKind::kTwoChannels ? 2 : kind == JpegKind::kCmyk ? 4 : 3;
   const std::vector<uint8_t> pixels = SmoothPixels(height, width, channels);
   jpeg_compress_struct info = {};
   jpeg_error_mgr errors = {};
@@ -47,7 +47,7 @@ std::string EncodeJpeg(int height, int width, JpegKind kind, int quality) {
   info.image_height = static_cast<JDIMENSION>(height);
   info.image_width = static_cast<JDIMENSION>(width);
   info.input_components = channels;
-  info.in_color_space = channels == 1 ? JCS_GRAYSCALE : channels == 4 ? JCS_CMYK : JCS_RGB;
+  info.in_color_space = channels == 1 ? JCS_GRAYSCALE : channels == 2 ? JCS_UNKNOWN : channels == 4 ? JCS_CMYK : JCS_RGB;
   jpeg_set_defaults(&info);
   jpeg_set_quality(&info, quality, TRUE);
   switch (kind) {
@@ -67,6 +67,12 @@ std::string EncodeJpeg(int height, int width, JpegKind kind, int quality) {
     case JpegKind::kGrey2x2:
       info.comp_info[0].h_samp_factor = info.comp_info[0].v_samp_factor = 2;
       break;
+    case JpegKind::kArithmetic:
+      info.arith_code = TRUE;
+      break;
+    case JpegKind::kRestarts:
+      info.restart_in_rows = 1;
+      break;
     case JpegKind::kThreeScans:
       info.scan_info = kThreeScans;
       info.num_scans = std::size(kThreeScans);
@@ -80,6 +86,7 @@ std::string EncodeJpeg(int height, int width, JpegKind kind, int quality) {
       break;
     case JpegKind::kColor:
     case JpegKind::kGrey:
+    case JpegKind::kTwoChannels:
     case JpegKind::kCmyk:
       break;
   }

@@ -12,18 +12,21 @@ std::vector<uint8_t> SmoothPixels(int height, int width, int channels);
 
 // Colour is 4:2:0 where nothing else is said. kCoarse is progressive, and ends before it has told all of the
 // coefficients; kThreeScans is baseline, a scan for each component; kGrey2x2 has useless sampling factors, as some
-// cameras write.
+// cameras write; kRestarts has a restart marker after each row of blocks; kTwoChannels is of no known colour space.
 enum class JpegKind {
   kColor,
   kColor411,
   kColor422,
   kColor440,
   kColor444,
+  kArithmetic,
+  kRestarts,
   kThreeScans,
   kProgressive,
   kCoarse,
   kGrey,
   kGrey2x2,
+  kTwoChannels,
   kCmyk,
 };
 

@@ -54,6 +54,8 @@ TEST(FuzzDecodersTest, NoFaultDoesHarm) {
                                     EncodeJpeg(33, 17, JpegKind::kCoarse),
                                     EncodeJpeg(20, 30, JpegKind::kColor422),
                                     EncodeJpeg(20, 30, JpegKind::kThreeScans),
+                                    EncodeJpeg(20, 30, JpegKind::kArithmetic),
+                                    EncodeJpeg(20, 30, JpegKind::kRestarts),
                                     EncodeInterlacedPng(20, 30),
                                     EncodeWebP(20, 30, true),
                                     EncodeWebP(20, 30, false)};
