@@ -86,6 +86,13 @@ void CheckArguments::Shape(absl::string_view name, const halide_buffer_t& buffer
   }
 }
 
+void CheckArguments::Grid(absl::string_view what, int64_t blocks) {
+  constexpr int64_t kMostBlocks = 65535;
+  Condition(device_.kind == Device::Kind::kHost || blocks <= kMostBlocks, [&] {
+    return absl::StrCat(blocks, " ", what, "; on a GPU at most ", kMostBlocks, " are permitted, divide the batch");
+  });
+}
+
 void CheckArguments::Refuse(absl::string_view fault) {
   status_ = absl::InvalidArgumentError(absl::StrCat(op_, ": ", fault));
 }

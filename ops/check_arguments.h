@@ -1,6 +1,7 @@
 // What an op demands of its buffers.
 #pragma once
 
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <vector>
@@ -45,6 +46,9 @@ class CheckArguments {
   // `letters` are the shape as the docstring writes it, "[B,C,H,W]".
   void Shape(absl::string_view name, const halide_buffer_t& buffer, absl::string_view letters,
              std::initializer_list<int> extents);
+
+  // What is divided among a grid's second or third dimension, of which CUDA has 65,535 blocks: on the host, any number.
+  void Grid(absl::string_view what, int64_t blocks);
 
   // Any other demand, told in whole: Condition(sigma > 0, [&] { return absl::StrCat("sigma is ", sigma, ...); }).
   template <typename Fault>

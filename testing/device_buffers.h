@@ -1,7 +1,10 @@
 // The same test on the host, on OpenCL (on a machine without a GPU, PoCL) and on CUDA.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "HalideRuntime.h"
 #include "gtest/gtest.h"
@@ -24,5 +27,22 @@ void ToDevice(ops::Device::Kind kind, halide_buffer_t* buffer);
 
 // Copies what an op wrote on the device back to the host.
 void ToHost(ops::Device::Kind kind, halide_buffer_t* buffer);
+
+// Buffers that say to be on a device and are not, as long as this lives: for calls to be refused before they look.
+class PretendedDeviceMemory {
+ public:
+  explicit PretendedDeviceMemory(std::vector<halide_buffer_t*> buffers) : buffers_(std::move(buffers)) {
+    uint64_t handle = 0;
+    for (halide_buffer_t* buffer : buffers_) buffer->device = ++handle;
+  }
+  ~PretendedDeviceMemory() {
+    for (halide_buffer_t* buffer : buffers_) buffer->device = 0;
+  }
+  PretendedDeviceMemory(const PretendedDeviceMemory&) = delete;
+  PretendedDeviceMemory& operator=(const PretendedDeviceMemory&) = delete;
+
+ private:
+  std::vector<halide_buffer_t*> buffers_;
+};
 
 }  // namespace retort::testing

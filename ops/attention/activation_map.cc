@@ -35,6 +35,8 @@ absl::Status ActivationMap(halide_buffer_t* features, const ActivationMapParamet
   check.OutputMap("map", map);
   if (!check.status().ok() || check.batch() == 0) return check.status();
   Places places({features, map});
+  check.FitsDevice(places);
+  if (!check.status().ok()) return check.status();
   const auto call = [&](auto host, auto cuda, auto opencl) {
     return CallHalide("activation_map", device, host, cuda, opencl, places[0], static_cast<int32_t>(parameters.kind),
                       parameters.normalize, places[1]);
@@ -60,6 +62,8 @@ absl::Status ActivationMapBackward(halide_buffer_t* features, halide_buffer_t* m
   check.Gradient(gradient);
   if (!check.status().ok() || check.batch() == 0) return check.status();
   Places places({features, map_gradient, gradient});
+  check.FitsDevice(places);
+  if (!check.status().ok()) return check.status();
   const auto call = [&](auto host, auto cuda, auto opencl) {
     return CallHalide("activation_map_backward", device, host, cuda, opencl, places[0], places[1],
                       static_cast<int32_t>(parameters.kind), parameters.normalize, places[2]);

@@ -19,11 +19,15 @@ namespace retort::ops {
 // planar (stride 1 of W) or interleaved (stride 1 of C); maps have stride 1 of W; all other strides are free. Fast
 // where features and maps have rows that follow each other without a gap. A sample is read a second time while it lies
 // in cache. f32 throughout, sums in 16 (on a GPU 128) parts: q is within 1e-5 of its largest value in a map, gradients
-// within 1e-5 of the largest one. The same for any number of threads; processors differ within this tolerance. Features
-// are at most 1e9 in magnitude, so that no power overflows. NaN in a sample makes its map and gradient NaN, or with
-// kMaximum numbers without meaning, and leaves other samples alone.
+// within 1e-5 of the largest one. The same for any number of threads; processors differ within this tolerance.
 //
-// Device: see ops/device.h; on a GPU a map has at most 4096 places.
+// The length sums squares of Q. So that none overflows, features are in magnitude at most 1e16 (kMeanAbsolute,
+// kMaximum), 1e8 (kMeanSquare) or 1e4 (kMeanFourth), in maps of up to 3,400,000 places. Where a sum overflows, as where
+// a sample holds NaN, the sample's map and gradient are NaN, or with kMaximum numbers without meaning; other samples
+// are left alone.
+//
+// Device: see ops/device.h. On a GPU a map has at most 4096 places (kMostPlacesOnDevice), counted as PlacesOnDevice
+// does.
 //
 // InvalidArgument for a buffer of the wrong type, shape or strides, and where a size other than B is 0. An empty batch
 // is permitted and writes nothing.

@@ -9,9 +9,6 @@ namespace {
 
 const halide_type_t kFloat = halide_type_of<float>();
 
-// Two arrays of one sample's places lie in a GPU's 48 kB of shared memory.
-constexpr int kMostPlacesOnDevice = 4096;
-
 bool CanJoin(const halide_buffer_t& buffer) {
   const halide_dimension_t &x = buffer.dim[0], &y = buffer.dim[1];
   return x.min == 0 && y.min == 0 && (y.extent == 1 || int64_t{y.stride} == int64_t{x.stride} * x.extent);
@@ -21,7 +18,7 @@ bool CanJoin(const halide_buffer_t& buffer) {
 
 CheckAttention::CheckAttention(absl::string_view op, const halide_buffer_t* features,
                                const ActivationMapParameters& parameters, Device device)
-    : check_(op, device) {
+    : check_(op, device), host_(device.kind == Device::Kind::kHost) {
   check_.Buffer("features", features, {kFloat}, 4);
   if (!check_.ok()) return;
   batch_ = features->dim[3].extent;
@@ -32,10 +29,6 @@ CheckAttention::CheckAttention(absl::string_view op, const halide_buffer_t* feat
   check_.Condition(channels_ > 0 && height_ > 0 && width_ > 0, [&] {
     return absl::StrCat("features have shape [", batch_, ",", channels_, ",", height_, ",", width_,
                         "]; give C, H and W of at least 1");
-  });
-  check_.Condition(device.kind == Device::Kind::kHost || int64_t{height_} * width_ <= kMostPlacesOnDevice, [&] {
-    return absl::StrCat("features have ", height_, "x", width_, " places; on a GPU a map has at most ",
-                        kMostPlacesOnDevice);
   });
   check_.Condition(parameters.kind >= ActivationKind::kMeanAbsolute && parameters.kind <= ActivationKind::kMaximum,
                    [&] { return absl::StrCat("there is no activation kind ", static_cast<int>(parameters.kind)); });
@@ -68,6 +61,16 @@ void CheckAttention::Vector(absl::string_view name, const halide_buffer_t* vecto
                    [&] { return absl::StrCat(name, " has stride ", vector->dim[0].stride, "; it must be 1"); });
 }
 
+// Two arrays of one sample's places lie in a GPU's 48 kB of shared memory.
+void CheckAttention::FitsDevice(const Places& places) {
+  const int64_t count = PlacesOnDevice(height_, width_, places.one_row());
+  check_.Condition(host_ || count <= kMostPlacesOnDevice, [&] {
+    return absl::StrCat("features have ", height_, "x", width_, " places",
+                        places.one_row() ? "" : " in rows that do not follow each other", ", for which a GPU keeps ",
+                        count, "; permitted there are ", kMostPlacesOnDevice);
+  });
+}
+
 void CheckAttention::MapShape(absl::string_view name, const halide_buffer_t* map) {
   if (!check_.ok()) return;
   check_.Shape(name, *map, "[B,H,W]", {batch_, height_, width_});
@@ -85,16 +88,15 @@ void CheckAttention::Layout(absl::string_view name, const halide_buffer_t& buffe
 }
 
 Places::Places(std::initializer_list<halide_buffer_t*> buffers) {
-  bool join = true;
   for (halide_buffer_t* buffer : buffers) {
     for (int i = 0; i < buffer->dimensions; ++i) dimensions_[size_][static_cast<size_t>(i)] = buffer->dim[i];
     original_[size_] = buffer;
     seen_[size_] = *buffer;
     seen_[size_].dim = dimensions_[size_].data();
-    join = join && CanJoin(*buffer);
+    one_row_ = one_row_ && CanJoin(*buffer);
     ++size_;
   }
-  for (size_t i = 0; join && i < size_; ++i) {
+  for (size_t i = 0; one_row_ && i < size_; ++i) {
     halide_dimension_t &x = dimensions_[i][0], &y = dimensions_[i][1];
     x.extent *= y.extent;
     y = {0, 1, x.extent * x.stride};

@@ -14,6 +14,8 @@
 
 namespace retort::ops {
 
+class Places;
+
 // In the order in which the arguments stand.
 class CheckAttention {
  public:
@@ -28,6 +30,9 @@ class CheckAttention {
   // f32 [B], or another letter and number.
   void Vector(absl::string_view name, const halide_buffer_t* vector, absl::string_view letters, int extent);
 
+  // What a block of a GPU holds of a map; after the rest, of the buffers that the op sees.
+  void FitsDevice(const Places& places);
+
   int batch() const { return batch_; }
   // Whether channels lie side by side, or else places.
   bool interleaved() const { return interleaved_; }
@@ -38,6 +43,7 @@ class CheckAttention {
   void Layout(absl::string_view name, const halide_buffer_t& buffer);
 
   CheckArguments check_;
+  bool host_;
   int batch_ = 0, channels_ = 0, height_ = 0, width_ = 0;
   bool interleaved_ = false;
 };
@@ -52,12 +58,16 @@ class Places {
   Places(const Places&) = delete;
   Places& operator=(const Places&) = delete;
 
+  // Whether the rows became one.
+  bool one_row() const { return one_row_; }
+
   // In the order given.
   halide_buffer_t* operator[](size_t i) { return &seen_[i]; }
 
  private:
   static constexpr size_t kMost = 3;
   size_t size_ = 0;
+  bool one_row_ = true;
   std::array<halide_buffer_t*, kMost> original_;
   std::array<halide_buffer_t, kMost> seen_;
   std::array<std::array<halide_dimension_t, 4>, kMost> dimensions_;

@@ -1,4 +1,5 @@
 // The attention ops; what they compute is said in activation_map.h and attention_transfer.h.
+#include <cmath>
 #include <memory>
 #include <vector>
 
@@ -91,10 +92,12 @@ class Attention : public Halide::Generator<Attention> {
         total(x, y, b) * (square ? share_of_channel : share_of_channel + Is(kMaximum) * (1.0f - share_of_channel));
 
     const Func squares = PixelSum({mean(x, y, b) * mean(x, y, b)});
-    length(b) = sqrt(squares(0, b));
+    length(b) = strict_float(sqrt(squares(0, b)));  // May be infinite.
     // Products instead of select: on a GPU a stage that is needed now and then would wait at barriers now and then.
     const Expr normalized = cast<float>(*normalize);
-    const Expr divisor = select(strict_float(length(b) < kMinimumNorm), kMinimumNorm, length(b));  // Keeps NaN.
+    // NaN stays, and what overflowed becomes NaN: divided by an infinite length a map would be a plausible 0.
+    const Expr finite = strict_float(select(is_finite(length(b)), length(b), NAN));
+    const Expr divisor = select(strict_float(length(b) < kMinimumNorm), kMinimumNorm, finite);
     // Strict: 1 + normalized * (divisor - 1) would lose a small divisor.
     norm(b) = strict_float(normalized * divisor + (1.0f - normalized));
     Func q("q");

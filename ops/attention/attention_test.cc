@@ -270,6 +270,9 @@ std::vector<Problem> Problems() {
     problems.push_back({.batch = 5, .channels = 64, .height = 16, .width = 16, .layout = layout});
     problems.push_back({.batch = 1, .channels = 24, .height = 14, .width = 14, .layout = layout});
     problems.push_back({.batch = 0, .layout = layout});
+    // Of no more places than a GPU keeps: in one row 4060, in rows of 128 3968.
+    const bool slice = layout == Layout::kSlicePlanar || layout == Layout::kSliceChannelsLast;
+    problems.push_back({.batch = 1, .channels = 2, .height = slice ? 31 : 58, .width = 70, .layout = layout});
   }
   return problems;
 }
@@ -361,6 +364,69 @@ TEST(AttentionThreadsTest, GiveTheSameBits) {
     EXPECT_EQ(sample, first) << threads << " threads";
   }
   halide_set_num_threads(0);
+}
+
+constexpr float kLimits[] = {1e16f, 1e8f, 1e4f, 1e16f};
+
+TEST(AttentionRangeTest, HoldsFeaturesUpToTheLimitOfTheirKind) {
+  for (const Layout layout : {Layout::kPlanar, Layout::kChannelsLast}) {
+    for (const ActivationKind kind : kKinds) {
+      for (const bool normalize : {true, false}) {
+        Arguments a({.batch = 1,
+                     .channels = 3,
+                     .height = 40,
+                     .width = 50,
+                     .kind = kind,
+                     .normalize = normalize,
+                     .layout = layout});
+        const float limit = kLimits[static_cast<int>(kind)];
+        std::mt19937 random(7);
+        a.features.buffer.for_each_value([&](float& f) { f = (random() % 4 == 0 ? 0.5f : -1) * limit; });
+        ASSERT_EQ(a.Run(), absl::OkStatus());
+        const Sample q = MapOracle(a.SampleOf(a.features.buffer, 0), a.p);
+        const double largest = *std::max_element(q.begin(), q.end());
+        for (int i = 0; i < 40 * 50; ++i) {
+          EXPECT_NEAR(a.map(i % 50, i / 50, 0), q[static_cast<size_t>(i)], 1e-5 * largest);
+        }
+        for (const double slope : a.SampleOf(a.backward.buffer, 0)) EXPECT_TRUE(std::isfinite(slope));
+        for (const double slope : a.SampleOf(a.gradient.buffer, 0)) EXPECT_TRUE(std::isfinite(slope));
+      }
+    }
+  }
+}
+
+// A map of zeros would be plausible.
+TEST(AttentionRangeTest, BeyondItTheMapIsNotANumber) {
+  for (const Layout layout : {Layout::kPlanar, Layout::kChannelsLast}) {
+    for (const ActivationKind kind :
+         {ActivationKind::kMeanAbsolute, ActivationKind::kMeanSquare, ActivationKind::kMeanFourth}) {
+      for (const bool normalize : {true, false}) {
+        Arguments a({.kind = kind, .normalize = normalize, .layout = layout});
+        a.features.buffer.sliced(3, 1).fill(1e4f * kLimits[static_cast<int>(kind)]);
+        ASSERT_EQ(a.Run(), absl::OkStatus());
+        EXPECT_TRUE(std::isnan(a.map(3, 1, 1))) << Name(a.p) << " " << a.map(3, 1, 1);
+        EXPECT_TRUE(std::isnan(a.gradient.buffer(3, 1, 2, 1))) << Name(a.p);
+        EXPECT_TRUE(std::isnan(a.loss(0))) << Name(a.p);
+        EXPECT_FALSE(std::isnan(a.map(3, 1, 0))) << Name(a.p);
+      }
+    }
+  }
+}
+
+TEST(AttentionDeviceTest, RowsWithGapsTakeWholeBlocksOfPlaces) {
+  Arguments a({.channels = 1, .height = 58, .width = 70, .layout = Layout::kSlicePlanar});
+  const testing::PretendedDeviceMemory pretended(a.Buffers());
+  const Device device = {Device::Kind::kCuda};
+  constexpr const char* kMessage =
+      "features have 58x70 places in rows that do not follow each other, for which a GPU keeps 7424; permitted there "
+      "are 4096";
+  for (const absl::Status& status :
+       {ActivationMap(a.features.buffer, {}, a.map, device),
+        ActivationMapBackward(a.features.buffer, a.weight, {}, a.backward.buffer, device),
+        AttentionTransfer(a.features.buffer, a.target, {}, {a.gradient.buffer, a.rows, a.loss}, device)}) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), HasSubstr(kMessage));
+  }
 }
 
 // Instruction sets that the op is to believe absent.

@@ -27,6 +27,8 @@ absl::Status AttentionTransfer(halide_buffer_t* features, halide_buffer_t* targe
   check.Vector("loss", outputs.loss, "[1]", 1);
   if (!check.status().ok() || check.batch() == 0) return check.status();
   Places places({features, target, outputs.gradient});
+  check.FitsDevice(places);
+  if (!check.status().ok()) return check.status();
   const auto call = [&](auto host, auto cuda, auto opencl) {
     return CallHalide("attention_transfer", device, host, cuda, opencl, places[0], places[1],
                       static_cast<int32_t>(parameters.kind), parameters.normalize, places[2], outputs.rows,

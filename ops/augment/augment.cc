@@ -286,6 +286,7 @@ absl::Status Augment(halide_buffer_t* images, halide_buffer_t* records, halide_b
   } else {
     check.Condition(images->device != output->device,
                     [] { return "output is the memory of images, which is permitted on the host only"; });
+    check.Grid("images", batch);
     check.Condition(steps > 0, [] { return "records has no step; on a device give at least one"; });
     check.Output("scratch.tables", scratch.tables, {kByte}, 3);
     if (check.ok()) check.Shape("scratch.tables", *scratch.tables, "[B,C,256]", {batch, channels, 256});

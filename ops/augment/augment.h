@@ -28,7 +28,7 @@ struct AugmentScratch {
 // every record taken as it is; one that is not valid leaves its image alone or moves it somewhere, within bounds.
 //
 // InvalidArgument for a buffer of the wrong type, shape or place and, on the host, for a record that is not valid or
-// whose matrix leads beyond +-2^15 pixels; output is then untouched.
+// whose matrix leads beyond +-2^15 pixels; output is then untouched. On a GPU, B is at most 65,535.
 absl::Status Augment(halide_buffer_t* images, halide_buffer_t* records, halide_buffer_t* output,
                      const AugmentScratch& scratch = {}, const Device& device = {});
 

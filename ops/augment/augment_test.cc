@@ -381,13 +381,25 @@ INSTANTIATE_TEST_SUITE_P(
                 "images has 2 channels; permitted are 1 and 3"},
         BadCall{"TooWide",
                 [](Arguments& a) {
-                  a.images.buffer.raw_buffer()->dim[1].extent = 1 << 15;
-                  a.output.buffer.raw_buffer()->dim[1].extent = 1 << 15;
+                  for (halide_buffer_t* buffer : {a.images.buffer.raw_buffer(), a.output.buffer.raw_buffer()}) {
+                    buffer->dim[1].extent = 1 << 15;
+                    buffer->dim[2].stride = 3 << 15;
+                    buffer->dim[3].stride = 15 << 15;
+                  }
                 },
-                ""},
+                "images are 5 x 32768; permitted are sides up to 32767 and 16777216 pixels in all"},
         BadCall{"ImagesOfFloats", [](Arguments& a) { a.images.buffer.raw_buffer()->type = halide_type_of<float>(); },
-                "images"}),
+                "images has 4 dimensions of f32; give 4 of u8"}),
     [](const auto& instance) { return instance.param.name; });
+
+TEST(AugmentGridTest, RefusesMoreImagesThanAGridHas) {
+  Buffer<uint8_t, 4> images(1, 1, 1, 65536), output(1, 1, 1, 65536);
+  Buffer<int32_t, 3> records(8, 1, 65536);
+  const testing::PretendedDeviceMemory pretended({images, records, output});
+  EXPECT_EQ(
+      Augment(images, records, output, {}, {Device::Kind::kCuda}),
+      absl::InvalidArgumentError("augment: 65536 images; on a GPU at most 65535 are permitted, divide the batch"));
+}
 
 }  // namespace
 }  // namespace retort::ops

@@ -1,6 +1,7 @@
 #include "retort/ops/augment/mix_images.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <random>
 #include <string>
@@ -35,8 +36,8 @@ TEST_P(MixImagesTest, EqualsTheScalarSumByteByByte) {
         Buffer<float, 2> weights(sources, batch);
         Buffer<uint8_t, 2> output(values, batch);
         images.for_each_value([&](uint8_t& value) { value = static_cast<uint8_t>(random()); });
-        // Some sums lie beyond 0..255.
-        weights.for_each_value([&](float& value) { value = std::uniform_real_distribution<float>(-0.5f, 1)(random); });
+        // Some sums lie beyond 255.
+        weights.for_each_value([&](float& value) { value = std::uniform_real_distribution<float>(0, 1)(random); });
         std::vector<uint8_t> expected;
         for (int b = 0; b < batch; ++b) {
           for (int p = 0; p < values; ++p) {
@@ -77,7 +78,29 @@ TEST(MixImagesByHandTest, RefusesWhatDoesNotFit) {
   EXPECT_THAT(std::string(none.message()), HasSubstr("images has no image to mix"));
   const absl::Status shape = MixImages(Buffer<uint8_t, 3>(3, 2, 2), Buffer<float, 2>(3, 2), Buffer<uint8_t, 2>(3, 2));
   EXPECT_THAT(std::string(shape.message()), HasSubstr("weights has shape [2,3]; give [B,K] = [2,2]"));
+  for (const float weight : {-0.25f, 1.5f, std::nanf("")}) {
+    Buffer<uint8_t, 2> output(3, 2);
+    output.fill(9);
+    Buffer<float, 2> weights(2, 2);
+    weights.fill(0.5f);
+    weights(1, 0) = weight;
+    const absl::Status status = MixImages(Buffer<uint8_t, 3>(3, 2, 2), weights, output);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()),
+                HasSubstr(absl::StrCat("weights[0,1] is ", weight, "; permitted are 0..1")));
+    EXPECT_TRUE(output.all_equal(9));
+  }
   EXPECT_EQ(MixImages(Buffer<uint8_t, 3>(3, 2, 0), Buffer<float, 2>(2, 0), Buffer<uint8_t, 2>(3, 0)), absl::OkStatus());
+}
+
+TEST(MixImagesByHandTest, RefusesMoreImagesThanAGridHas) {
+  Buffer<uint8_t, 3> images(1, 1, 65536);
+  Buffer<float, 2> weights(1, 65536);
+  Buffer<uint8_t, 2> output(1, 65536);
+  const testing::PretendedDeviceMemory pretended({images, weights, output});
+  EXPECT_EQ(
+      MixImages(images, weights, output, {Kind::kCuda}),
+      absl::InvalidArgumentError("mix_images: 65536 images; on a GPU at most 65535 are permitted, divide the batch"));
 }
 
 }  // namespace

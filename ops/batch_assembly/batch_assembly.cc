@@ -244,6 +244,7 @@ absl::Status BatchAssembly(halide_buffer_t* images, halide_buffer_t* index, hali
   CheckNormalization(scale, offset, channels, &check);
   check.Shape("params", *params, "[B,7]", {batch, 7});
   check.Shape("output", *output, "[B,C,H,W]", {batch, channels, height, width});
+  check.Grid("images", batch);
   if (!check.ok()) return check.status();
   WithOneSource sources(index), records(params);
   Unused lambda(halide_type_of<float>(), 1), box(halide_type_of<int32_t>(), 2);
@@ -271,6 +272,7 @@ absl::Status MixedBatchAssembly(halide_buffer_t* images, halide_buffer_t* index,
   check.Shape("lambda", *lambda, "[B]", {batch});
   check.Shape("mix_box", *mix_box, "[B,4]", {batch, 4});
   check.Shape("output", *output, "[B,C,H,W]", {batch, channels, height, width});
+  check.Grid("images", batch);
   if (!check.ok()) return check.status();
   return Run(VariantsFor(output->type, k_batch_assembly_mixed_float32, k_batch_assembly_mixed_float16,
                          k_batch_assembly_mixed_bfloat16),
@@ -289,6 +291,7 @@ absl::Status CropBatch(halide_buffer_t* images, halide_buffer_t* index, halide_b
   const int batch = index->dim[0].extent;
   check.Shape("params", *params, "[B,7]", {batch, 7});
   check.Shape("output", *output, "[B,H,W,C]", {batch, height, width, channels});
+  check.Grid("images", batch);
   if (!check.ok()) return check.status();
   WithOneSource sources(index), records(params);
   // As [B,C,H,W].

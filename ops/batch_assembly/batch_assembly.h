@@ -29,7 +29,8 @@ namespace retort::ops {
 // as large as the batch.
 //
 // InvalidArgument for a buffer of the wrong type or shape or for params out of range, OutOfRange for an index beyond N;
-// output is then untouched. On a device, indices and shifts out of range are clamped instead.
+// output is then untouched. On a device, indices and shifts out of range are clamped instead. On a GPU, B is at most
+// 65,535.
 absl::Status BatchAssembly(halide_buffer_t* images, halide_buffer_t* index, halide_buffer_t* params,
                            halide_buffer_t* scale, halide_buffer_t* offset, Border border, halide_buffer_t* output,
                            const Device& device = {});

@@ -292,7 +292,11 @@ TEST_P(BatchAssemblyDeviceTest, EqualsTheOracleBitByBitAndWritesNothingElse) {
 
 INSTANTIATE_TEST_SUITE_P(Devices, BatchAssemblyDeviceTest, ::testing::ValuesIn(testing::kDevices), testing::DeviceName);
 
-TEST(BatchAssemblyElementTest, RoundsLargeSmallAndTiedNumbers) {
+class BatchAssemblyElementTest : public ::testing::TestWithParam<Device::Kind> {};
+
+TEST_P(BatchAssemblyElementTest, RoundsLargeSmallAndTiedNumbers) {
+  const Device::Kind kind = GetParam();
+  if (!testing::IsThere(kind)) GTEST_SKIP() << "no " << Name(kind) << " device here";
   // One pixel of 1 an image: each number is its image's scale.
   std::vector<float> numbers = {0.0f,          -0.0f,          1.0f,           65504.0f,    65519.9f,
                                 65520.0f,      1e6f,           -1e30f,         6e-8f,       2.9e-8f,
@@ -310,28 +314,49 @@ TEST(BatchAssemblyElementTest, RoundsLargeSmallAndTiedNumbers) {
   std::vector<float> zeros(static_cast<size_t>(n), -0.0f);
   int64_t index = 0;
   BatchAssemblyParams params;
-  for (const Device::Kind kind : testing::kDevices) {
-    if (!testing::IsThere(kind)) continue;
-    for (const halide_type_t type : {Float16(), BFloat16()}) {
-      std::vector<uint16_t> output(static_cast<size_t>(n));
-      Buffer<uint8_t, 4> images(pixels.data(), n, 1, 1, 1);
-      Buffer<int64_t, 1> indices(&index, 1);
-      Buffer<int32_t, 2> records(&params.dy, 7, 1);
-      Buffer<float, 1> scale(numbers.data(), n), offset(zeros.data(), n);
-      Buffer<void, 4> batch(type, output.data(), 1, 1, n, 1);
-      for (halide_buffer_t* buffer : {images.raw_buffer(), indices.raw_buffer(), records.raw_buffer(),
-                                      scale.raw_buffer(), offset.raw_buffer(), batch.raw_buffer()}) {
-        testing::ToDevice(kind, buffer);
-      }
-      ASSERT_EQ(BatchAssembly(images, indices, records, scale, offset, Border::kZero, batch, {kind}), absl::OkStatus());
-      testing::ToHost(kind, batch);
-      for (int i = 0; i < n; ++i) {
-        const float number = numbers[static_cast<size_t>(i)];
-        EXPECT_EQ(output[static_cast<size_t>(i)], type == Float16() ? NearestFloat16(number) : NearestBFloat16(number))
-            << number << " as " << Name(type) << " on " << Name(kind);
-      }
+  for (const halide_type_t type : {Float16(), BFloat16()}) {
+    std::vector<uint16_t> output(static_cast<size_t>(n));
+    Buffer<uint8_t, 4> images(pixels.data(), n, 1, 1, 1);
+    Buffer<int64_t, 1> indices(&index, 1);
+    Buffer<int32_t, 2> records(&params.dy, 7, 1);
+    Buffer<float, 1> scale(numbers.data(), n), offset(zeros.data(), n);
+    Buffer<void, 4> batch(type, output.data(), 1, 1, n, 1);
+    for (halide_buffer_t* buffer : {images.raw_buffer(), indices.raw_buffer(), records.raw_buffer(), scale.raw_buffer(),
+                                    offset.raw_buffer(), batch.raw_buffer()}) {
+      testing::ToDevice(kind, buffer);
+    }
+    ASSERT_EQ(BatchAssembly(images, indices, records, scale, offset, Border::kZero, batch, {kind}), absl::OkStatus());
+    testing::ToHost(kind, batch);
+    for (int i = 0; i < n; ++i) {
+      const float number = numbers[static_cast<size_t>(i)];
+      EXPECT_EQ(output[static_cast<size_t>(i)], type == Float16() ? NearestFloat16(number) : NearestBFloat16(number))
+          << number << " as " << Name(type);
     }
   }
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, BatchAssemblyElementTest, ::testing::ValuesIn(testing::kDevices),
+                         testing::DeviceName);
+
+TEST(BatchAssemblyGridTest, RefusesMoreImagesThanAGridHas) {
+  constexpr int kBatch = 65536;
+  Buffer<uint8_t, 4> images(1, 1, 1, 1), pixels(1, 1, 1, kBatch);
+  Buffer<int64_t, 1> index(kBatch);
+  Buffer<int64_t, 2> indices(2, kBatch);
+  Buffer<int32_t, 2> params(7, kBatch), box(4, kBatch);
+  Buffer<int32_t, 3> both(7, 2, kBatch);
+  Buffer<float, 1> scale(1), offset(1), lambda(kBatch);
+  Buffer<float, 4> output(1, 1, 1, kBatch);
+  const testing::PretendedDeviceMemory pretended(
+      {images, pixels, index, indices, params, box, both, scale, offset, lambda, output});
+  const Device device = {Device::Kind::kCuda};
+  const char* message = ": 65536 images; on a GPU at most 65535 are permitted, divide the batch";
+  EXPECT_EQ(BatchAssembly(images, index, params, scale, offset, Border::kZero, output, device),
+            absl::InvalidArgumentError(absl::StrCat("batch_assembly", message)));
+  EXPECT_EQ(MixedBatchAssembly(images, indices, both, lambda, box, scale, offset, Border::kZero, output, device),
+            absl::InvalidArgumentError(absl::StrCat("mixed_batch_assembly", message)));
+  EXPECT_EQ(CropBatch(images, index, params, Border::kZero, pixels, device),
+            absl::InvalidArgumentError(absl::StrCat("crop_batch", message)));
 }
 
 TEST(BatchAssemblyByHandTest, ShiftsThenMirrorsThenScales) {

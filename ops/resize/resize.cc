@@ -123,19 +123,45 @@ absl::Status ResizeOne(const uint8_t* image, int64_t row_stride, Axis x, Axis y,
               {source, index, x_first, x_weight, y_first, y_weight, erase_buffer, scale, offset, erased, &view.buffer});
 }
 
+void CheckSide(CheckArguments& check, absl::string_view what, int side) {
+  check.Condition(side >= 1 && side <= kMaxSide,
+                  [&] { return absl::StrFormat("%s %d; permitted are 1..%d", what, side, kMaxSide); });
+}
+
 void CheckOutput(CheckArguments& check, const halide_buffer_t* output) {
   check.Output("output", output, {halide_type_of<uint8_t>(), halide_type_of<float>(), Float16(), BFloat16()}, 4);
   if (!check.ok()) return;
-  for (const int i : {0, 1}) {
-    const int extent = output->dim[i].extent;
-    check.Condition(extent >= 1 && extent <= kMaxSide, [&] {
-      return absl::StrFormat("output is %s %d; permitted are 1..%d", i == 0 ? "of width" : "of height", extent,
-                             kMaxSide);
-    });
-  }
+  CheckSide(check, "output is of width", output->dim[0].extent);
+  CheckSide(check, "output is of height", output->dim[1].extent);
   const int channels = output->dim[2].extent;
   check.Condition(channels >= 1 && channels <= kMaxChannels, [&] {
     return absl::StrFormat("output has %d channels; permitted are 1..%d", channels, kMaxChannels);
+  });
+}
+
+// As MakeCropResizeTables makes it: without gaps, from 0 on.
+void CheckTable(CheckArguments& check, absl::string_view name, const halide_buffer_t* table, absl::string_view letters,
+                std::initializer_list<int> extents) {
+  check.Buffer(name, table, {halide_type_of<int32_t>()}, static_cast<int>(extents.size()));
+  if (!check.ok()) return;
+  check.Shape(name, *table, letters, extents);
+  int64_t stride = 1;
+  for (int i = 0; i < table->dimensions; ++i) {
+    const halide_dimension_t& dim = table->dim[i];
+    check.Condition(dim.min == 0 && (dim.stride == stride || dim.extent <= 1), [&] {
+      return absl::StrFormat(
+          "%s is cropped or transposed (dim[%d] from %d on, stride %d); give it as "
+          "MakeCropResizeTables makes it",
+          name, i, dim.min, dim.stride);
+    });
+    stride *= dim.extent;
+  }
+}
+
+// Pixels without a rectangle to erase.
+void CheckNothingErased(CheckArguments& check, int b, int height, int width) {
+  check.Condition(height == 0 || width == 0, [&] {
+    return absl::StrFormat("params[%d] erases %dx%d, but erasing is for normalised outputs", b, height, width);
   });
 }
 
@@ -163,12 +189,8 @@ void CheckPixels(CheckArguments& check, const std::string& name, const halide_bu
   check.Buffer(name, image, {halide_type_of<uint8_t>()}, dimensions);
   if (!check.ok()) return;
   const auto* dim = image->dim;
-  for (const int i : {1, 2}) {
-    check.Condition(dim[i].extent >= 1 && dim[i].extent <= kMaxSide, [&] {
-      return absl::StrFormat("%s is %s %d; permitted are 1..%d", name, i == 1 ? "of width" : "of height", dim[i].extent,
-                             kMaxSide);
-    });
-  }
+  CheckSide(check, absl::StrCat(name, " is of width"), dim[1].extent);
+  CheckSide(check, absl::StrCat(name, " is of height"), dim[2].extent);
   check.Condition(dim[0].extent == channels, [&] {
     return absl::StrFormat("%s has %d channels; give %d, as the output has", name, dim[0].extent, channels);
   });
@@ -271,10 +293,7 @@ absl::Status CropResize(absl::Span<halide_buffer_t* const> images, absl::Span<co
     CheckPixels(check, absl::StrCat("images[", b, "]"), image, 3, channels);
     if (!check.ok()) break;
     CheckParams(check, b, p, image->dim[2].extent, image->dim[1].extent, height, width);
-    check.Condition(!pixels || p.erase_height == 0 || p.erase_width == 0, [&] {
-      return absl::StrFormat("params[%d] erases %dx%d, but erasing is for normalised outputs", b, p.erase_height,
-                             p.erase_width);
-    });
+    if (pixels) CheckNothingErased(check, b, p.erase_height, p.erase_width);
   }
   if (!check.ok()) return check.status();
 
@@ -305,6 +324,11 @@ absl::Status Resize(halide_buffer_t* image, Filter filter, halide_buffer_t* outp
 absl::StatusOr<CropResizeTables> MakeCropResizeTables(absl::Span<const CropResizeParams> params, Filter filter,
                                                       int image_height, int image_width, int height, int width) {
   CheckArguments check("crop_resize", {});
+  CheckSide(check, "images are of height", image_height);
+  CheckSide(check, "images are of width", image_width);
+  CheckSide(check, "views are of height", height);
+  CheckSide(check, "views are of width", width);
+  if (!check.ok()) return check.status();
   const int batch = static_cast<int>(params.size());
   CropResizeTables tables;
   tables.erase = Buffer<int32_t, 2>(4, batch);
@@ -333,19 +357,15 @@ absl::Status CropResizeResident(halide_buffer_t* images, halide_buffer_t* index,
             width = output->dim[0].extent;
   CheckPixels(check, "images", images, 4, channels);
   check.Buffer("index", index, {halide_type_of<int64_t>()}, 1);
-  check.Buffer("x_first", tables.x_first, {halide_type_of<int32_t>()}, 2);
-  check.Buffer("x_weight", tables.x_weight, {halide_type_of<int32_t>()}, 3);
-  check.Buffer("y_first", tables.y_first, {halide_type_of<int32_t>()}, 2);
-  check.Buffer("y_weight", tables.y_weight, {halide_type_of<int32_t>()}, 3);
-  check.Buffer("erase", tables.erase, {halide_type_of<int32_t>()}, 2);
-  if (!check.ok()) return check.status();
+  if (check.ok()) check.Shape("index", *index, "[B]", {batch});
   const int x_taps = tables.x_weight.dim(0).extent(), y_taps = tables.y_weight.dim(0).extent();
-  check.Shape("index", *index, "[B]", {batch});
-  check.Shape("x_first", *tables.x_first.raw_buffer(), "[B,W']", {batch, width});
-  check.Shape("x_weight", *tables.x_weight.raw_buffer(), "[B,W',T]", {batch, width, x_taps});
-  check.Shape("y_first", *tables.y_first.raw_buffer(), "[B,H']", {batch, height});
-  check.Shape("y_weight", *tables.y_weight.raw_buffer(), "[B,H',U]", {batch, height, y_taps});
-  check.Shape("erase", *tables.erase.raw_buffer(), "[B,4]", {batch, 4});
+  CheckTable(check, "x_first", tables.x_first, "[B,W']", {batch, width});
+  CheckTable(check, "x_weight", tables.x_weight, "[B,W',T]", {batch, width, x_taps});
+  CheckTable(check, "y_first", tables.y_first, "[B,H']", {batch, height});
+  CheckTable(check, "y_weight", tables.y_weight, "[B,H',U]", {batch, height, y_taps});
+  CheckTable(check, "erase", tables.erase, "[B,4]", {batch, 4});
+  check.Grid("images times channels", int64_t{batch} * channels);
+  check.Grid("rows of blocks of 8 rows", (height + 7) / 8);
   CheckPerChannel(check, "scale", scale, *output, device);
   CheckPerChannel(check, "offset", offset, *output, device);
   CheckPerChannel(check, "erased", erased, *output, device);
@@ -362,7 +382,9 @@ absl::Status CropResizeResident(halide_buffer_t* images, halide_buffer_t* index,
     return status;
   }
 
+  const bool pixels = output->type == halide_type_of<uint8_t>();
   for (int b = 0; b < batch; ++b) {
+    if (pixels) CheckNothingErased(check, b, tables.erase(2, b), tables.erase(3, b));
     const int64_t image = reinterpret_cast<const int64_t*>(index->host)[int64_t{b} * index->dim[0].stride];
     if (image < 0 || image >= dim[3].extent) {
       return absl::OutOfRangeError(

@@ -59,8 +59,8 @@ struct CropResizeTables {
   Halide::Runtime::Buffer<int32_t, 2> erase;     // [B,4]: top, left, height, width
 };
 
-// Tables on the host for views of height x width of images of image_height x image_width. InvalidArgument where
-// CropResize would refuse the params.
+// Tables on the host for views of height x width of images of image_height x image_width, each side 1..2^24.
+// InvalidArgument for other sides, and where CropResize would refuse the params.
 absl::StatusOr<CropResizeTables> MakeCropResizeTables(absl::Span<const CropResizeParams> params, Filter filter,
                                                       int image_height, int image_width, int height, int width);
 
@@ -69,8 +69,11 @@ absl::StatusOr<CropResizeTables> MakeCropResizeTables(absl::Span<const CropResiz
 // images  u8  [N,H,W,C]  a pixel's channels and a row's pixels are dense
 // index   i64 [B]        each in [0, N)
 //
-// The host refuses indices and tables that lead out of an image (OutOfRange, InvalidArgument); a device clamps them.
-// No memory is taken on a device.
+// tables                as MakeCropResizeTables makes them, on the device
+//
+// The host refuses indices and tables that lead out of an image, and tables that erase pixels (OutOfRange,
+// InvalidArgument); a device clamps the former and erases nothing of pixels. No memory is taken on a device. A GPU
+// takes B * C up to 65,535 and H' up to 524,280.
 absl::Status CropResizeResident(halide_buffer_t* images, halide_buffer_t* index, CropResizeTables& tables,
                                 halide_buffer_t* scale, halide_buffer_t* offset, halide_buffer_t* erased,
                                 halide_buffer_t* output, const Device& device = {});

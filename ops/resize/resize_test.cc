@@ -339,6 +339,68 @@ TEST(CropResizeResidentTest, RefusesTablesThatLeadOutOfTheImage) {
   EXPECT_THAT(call.memory, Each(kUntouched));
 }
 
+TEST(CropResizeResidentTest, RefusesTablesThatErasePixels) {
+  Call call({.name = "Pixels", .type = halide_type_of<uint8_t>()});
+  auto tables = MakeCropResizeTables(call.params, call.p.filter, call.image_height, call.image_width, 20, 33);
+  ASSERT_EQ(tables.status(), absl::OkStatus());
+  tables->erase(2, 3) = 4;
+  tables->erase(3, 3) = 6;
+  EXPECT_EQ(CropResizeResident(call.resident, call.index_buffer, *tables, nullptr, nullptr, nullptr, call.output),
+            absl::InvalidArgumentError("crop_resize: params[3] erases 4x6, but erasing is for normalised outputs"));
+  EXPECT_THAT(call.memory, Each(kUntouched));
+}
+
+TEST(CropResizeResidentTest, RefusesTablesThatAreCroppedOrTransposed) {
+  Call call({});
+  const auto message = [&](void (*spoil)(CropResizeTables & tables)) {
+    auto tables = MakeCropResizeTables(call.params, call.p.filter, call.image_height, call.image_width, 20, 33);
+    EXPECT_EQ(tables.status(), absl::OkStatus());
+    spoil(*tables);
+    const absl::Status status = CropResizeResident(call.resident, call.index_buffer, *tables, call.scale, call.offset,
+                                                   call.erased, call.output);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(call.memory, Each(kUntouched));
+    return std::string(status.message());
+  };
+  constexpr int kBatch = 5;
+  EXPECT_THAT(message([](CropResizeTables& t) { t.x_first = Buffer<int32_t, 2>(43, kBatch).cropped(0, 10, 33); }),
+              HasSubstr("x_first is cropped or transposed (dim[0] from 10 on, stride 1)"));
+  EXPECT_THAT(message([](CropResizeTables& t) { t.y_first = Buffer<int32_t, 2>(30, kBatch).cropped(0, 0, 20); }),
+              HasSubstr("y_first is cropped or transposed (dim[1] from 0 on, stride 30)"));
+  EXPECT_THAT(message([](CropResizeTables& t) { t.x_weight = Buffer<int32_t, 3>(33, 2, kBatch).transposed(0, 1); }),
+              HasSubstr("x_weight is cropped or transposed (dim[0] from 0 on, stride 33)"));
+  EXPECT_THAT(message([](CropResizeTables& t) { t.erase = Buffer<int32_t, 2>(kBatch, 4).transposed(0, 1); }),
+              HasSubstr("erase is cropped or transposed (dim[0] from 0 on, stride 5)"));
+}
+
+TEST(CropResizeTablesTest, RefusesSidesThatAreNone) {
+  const auto message = [](int image_height, int image_width, int height, int width) {
+    return std::string(
+        MakeCropResizeTables({}, Filter::kBox, image_height, image_width, height, width).status().message());
+  };
+  EXPECT_EQ(message(0, 1, 1, 1), "crop_resize: images are of height 0; permitted are 1..16777216");
+  EXPECT_EQ(message(1, (1 << 24) + 1, 1, 1), "crop_resize: images are of width 16777217; permitted are 1..16777216");
+  EXPECT_EQ(message(1, 1, -5, 1), "crop_resize: views are of height -5; permitted are 1..16777216");
+  EXPECT_EQ(message(1, 1, 1, -5), "crop_resize: views are of width -5; permitted are 1..16777216");
+  EXPECT_EQ(message(1, 1, 1, 1), "");
+}
+
+// Images times channels, in a grid's third dimension.
+TEST(CropResizeResidentTest, RefusesMoreImagesThanAGridHas) {
+  constexpr int kBatch = 21846;
+  std::vector<CropResizeParams> params(kBatch);
+  for (CropResizeParams& p : params) p.height = p.width = p.resized_height = p.resized_width = 1;
+  auto tables = MakeCropResizeTables(params, Filter::kBox, 1, 1, 1, 1);
+  ASSERT_EQ(tables.status(), absl::OkStatus());
+  Buffer<uint8_t, 4> images(3, 1, 1, 1), output(1, 1, 3, kBatch);
+  Buffer<int64_t, 1> index(kBatch);
+  const testing::PretendedDeviceMemory pretended(
+      {images, index, tables->x_first, tables->x_weight, tables->y_first, tables->y_weight, tables->erase, output});
+  EXPECT_EQ(CropResizeResident(images, index, *tables, nullptr, nullptr, nullptr, output, {Device::Kind::kCuda}),
+            absl::InvalidArgumentError("crop_resize: 65538 images times channels; on a GPU at most 65535 are "
+                                       "permitted, divide the batch"));
+}
+
 TEST(ResizeTest, EqualsTheOracleForEveryRatioOfSizes) {
   std::mt19937 random(5);
   for (int i = 0; i < 60; ++i) {
@@ -481,9 +543,15 @@ INSTANTIATE_TEST_SUITE_P(
         BadCall{"ImagePlanar", [](Call& c) { c.images[2].raw_buffer()->dim[1].stride = 1; }, "pixels must be dense"},
         BadCall{"ImageEmpty", [](Call& c) { c.images[2].raw_buffer()->dim[2].extent = 0; }, "is of height 0"},
         BadCall{"ImageShifted", [](Call& c) { c.images[2].raw_buffer()->dim[2].min = 3; }, "minima of 0"},
-        BadCall{"OutputFolded", [](Call& c) { c.output.raw_buffer()->dim[1].stride = 0; }, "output"},
-        BadCall{"OutputOfInts", [](Call& c) { c.output.raw_buffer()->type = halide_type_of<int32_t>(); }, "output"},
-        BadCall{"OutputOfFiveChannels", [](Call& c) { c.output.raw_buffer()->dim[2].extent = 5; }, ""}),
+        BadCall{"OutputFolded", [](Call& c) { c.output.raw_buffer()->dim[1].stride = 0; },
+                "output has elements that share memory"},
+        BadCall{"OutputOfInts", [](Call& c) { c.output.raw_buffer()->type = halide_type_of<int32_t>(); },
+                "output has 4 dimensions of i32; give 4 of "},
+        BadCall{"OutputOfFiveChannels",
+                [](Call& c) {
+                  c.output.raw_buffer()->dim[2] = {0, 5, 5 * c.output.dim(3).stride()};
+                },
+                "output has 5 channels; permitted are 1..4"}),
     [](const auto& instance) { return instance.param.name; });
 
 TEST(CropResizeBadCallTest, PixelsAreNotNormalised) {

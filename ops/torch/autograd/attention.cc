@@ -61,14 +61,18 @@ absl::Status CheckFeatures(const char* op, const at::Tensor& features) {
 
 // Whether there is a fused op for these: of f32, and on a GPU of no more places than a block's memory holds.
 bool IsFused(const at::Tensor& features) {
-  constexpr int64_t kPlacesOnGpu = 4096;
   return features.scalar_type() == at::kFloat &&
-         (features.is_cpu() || features.size(2) * features.size(3) <= kPlacesOnGpu);
+         (features.is_cpu() ||
+          PlacesOnDevice(features.size(2), features.size(3), /*one_row=*/true) <= kMostPlacesOnDevice);
 }
 
-// Features in which the places of a sample, or its channels, lie side by side.
+// Features in which the places of a sample, or its channels, lie side by side; on a GPU also its rows, if with gaps
+// between them they are too many places.
 at::Tensor Dense(const at::Tensor& features) {
-  return features.stride(3) == 1 || features.stride(1) == 1 ? features : features.clone(at::MemoryFormat::Contiguous);
+  const bool fits = features.is_cpu() || features.stride(2) == features.stride(3) * features.size(3) ||
+                    PlacesOnDevice(features.size(2), features.size(3), /*one_row=*/false) <= kMostPlacesOnDevice;
+  const bool side_by_side = features.stride(3) == 1 || features.stride(1) == 1;
+  return side_by_side && fits ? features : features.clone(at::MemoryFormat::Contiguous);
 }
 
 }  // namespace
