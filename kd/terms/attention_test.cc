@@ -28,17 +28,22 @@ Step StepOf(const at::Tensor& student, const at::Tensor& teacher) {
 }
 
 TermOf OfStudent(const config::Attention& config, const at::Tensor& teacher) {
-  return [=](const at::Tensor& student) { return MakeAttention(config)->Compute(StepOf(student, teacher)).value(); };
+  return [=](const at::Tensor& student) {
+    return MakeAttention(config)->Compute(StepOf(student, teacher.to(student.scalar_type()))).value();
+  };
 }
 
 TEST(AttentionTest, EqualsThePublishedValues) {
   const config::Attention config = OnePair(config::Attention::NORMALIZED_MEAN_SQUARE);
   const TermOf same_size = OfStudent(config, TeacherMap(8, 8));
-  EXPECT_NEAR(same_size(StudentMap()).item<double>(), 2.1863983117e-05, 1e-15);
-  EXPECT_NEAR(GradientNorm(same_size, StudentMap()), 8.41847366035e-05, 1e-15);
   const TermOf pooled = OfStudent(config, TeacherMap(4, 4));
-  EXPECT_NEAR(pooled(StudentMap()).item<double>(), 7.6963954498e-05, 1e-15);
-  EXPECT_NEAR(GradientNorm(pooled, StudentMap()), 3.94340693914e-04, 1e-15);
+  for (const auto& [type, tolerance] : kPrecisions) {
+    const at::Tensor student = StudentMap().to(type);
+    EXPECT_NEAR(same_size(student).item<double>(), 2.1863983117e-05, tolerance * 2.1e-05);
+    EXPECT_NEAR(GradientNorm(same_size, student), 8.41847366035e-05, tolerance * 8.4e-05);
+    EXPECT_NEAR(pooled(student).item<double>(), 7.6963954498e-05, tolerance * 7.6e-05);
+    EXPECT_NEAR(GradientNorm(pooled, student), 3.94340693914e-04, tolerance * 3.9e-04);
+  }
 }
 
 // The definition of MEAN_SQUARE in plain loops; sizes must divide.
@@ -83,7 +88,10 @@ class AttentionSizesTest : public ::testing::TestWithParam<Case> {
 
 TEST_P(AttentionSizesTest, MeanSquareEqualsItsDefinition) {
   const at::Tensor loss = OfStudent(OnePair(config::Attention::MEAN_SQUARE), teacher_)(StudentMap());
-  EXPECT_NEAR(loss.item<double>(), ExpectedMeanSquare(StudentMap(), teacher_), 1e-12);
+  const double expected = ExpectedMeanSquare(StudentMap(), teacher_);
+  EXPECT_NEAR(loss.item<double>(), expected, 1e-12);
+  const at::Tensor single = OfStudent(OnePair(config::Attention::MEAN_SQUARE), teacher_)(StudentMap().to(at::kFloat));
+  EXPECT_NEAR(single.item<double>(), expected, 1e-5 * expected);
 }
 
 TEST_P(AttentionSizesTest, GradientsAreThoseOfCentralDifferences) {

@@ -18,7 +18,7 @@ TermOf OfStudent(const at::Tensor& teacher) {
   return [teacher](const at::Tensor& student) {
     Step step;
     step.student.embedding = student;
-    step.teacher.embedding = teacher;
+    step.teacher.embedding = teacher.to(student.scalar_type());
     return MakeCosineEmbedding({})->Compute(step).value();
   };
 }
@@ -59,7 +59,9 @@ class CosineEmbeddingTest : public ::testing::TestWithParam<Case> {
 };
 
 TEST_P(CosineEmbeddingTest, EqualsTheDefinition) {
-  EXPECT_NEAR(OfStudent(teacher_)(student_).item<double>(), Expected(student_, teacher_), 1e-10);
+  for (const auto& [type, tolerance] : kPrecisions) {
+    EXPECT_NEAR(OfStudent(teacher_)(student_.to(type)).item<double>(), Expected(student_, teacher_), tolerance);
+  }
 }
 
 TEST_P(CosineEmbeddingTest, GradientIsThatOfCentralDifferences) {

@@ -32,15 +32,18 @@ class DistillKlTest : public ::testing::TestWithParam<Case> {
     return [this](const at::Tensor& logits) {
       Step step;
       step.student.logits = logits;
-      step.teacher.logits = TeacherLogits();
+      step.teacher.logits = TeacherLogits().to(logits.scalar_type());
       return Make()->Compute(step).value();
     };
   }
 };
 
 TEST_P(DistillKlTest, EqualsThePublishedValues) {
-  EXPECT_NEAR(OfStudent()(StudentLogits()).item<double>(), GetParam().value, 1e-10);
-  EXPECT_NEAR(GradientNorm(OfStudent(), StudentLogits()), GetParam().gradient_norm, 1e-11);
+  for (const auto& [type, tolerance] : kPrecisions) {
+    const at::Tensor logits = StudentLogits().to(type);
+    EXPECT_NEAR(OfStudent()(logits).item<double>(), GetParam().value, tolerance * GetParam().value);
+    EXPECT_NEAR(GradientNorm(OfStudent(), logits), GetParam().gradient_norm, tolerance * GetParam().gradient_norm);
+  }
   EXPECT_NEAR(Make()->Compute(SingleImage())->item<double>(), GetParam().single_image, 1e-6);
 }
 

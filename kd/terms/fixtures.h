@@ -25,6 +25,14 @@ at::Tensor TeacherEmbedding(int64_t width);  // [4,D], cos(0.7 b - 0.5 d + 0.2)
 // One image: student logits 2, -1, 0.5, 0; teacher logits 4, 1, -2, 0; label 2.
 Step SingleImage();
 
+// Of f64, which takes plain formulas, and of f32, which takes the fused ops: how far a term may be from a published
+// value, as a share of it.
+struct Precision {
+  at::ScalarType type;
+  double tolerance;
+};
+inline constexpr Precision kPrecisions[] = {{at::kDouble, 1e-10}, {at::kFloat, 1e-5}};
+
 // The term as a function of one of the tensors of its step.
 using TermOf = std::function<at::Tensor(const at::Tensor&)>;
 

@@ -47,7 +47,10 @@ std::string EncodeJpeg(int height, int width, JpegKind kind, int quality) {
   info.image_height = static_cast<JDIMENSION>(height);
   info.image_width = static_cast<JDIMENSION>(width);
   info.input_components = channels;
-  info.in_color_space = channels == 1 ? JCS_GRAYSCALE : channels == 2 ? JCS_UNKNOWN : channels == 4 ? JCS_CMYK : JCS_RGB;
+  info.in_color_space = channels == 1   ? JCS_GRAYSCALE
+                        : channels == 2 ? JCS_UNKNOWN
+                        : channels == 4 ? JCS_CMYK
+                                        : JCS_RGB;
   jpeg_set_defaults(&info);
   jpeg_set_quality(&info, quality, TRUE);
   switch (kind) {

@@ -57,9 +57,12 @@ class Dkd : public Halide::Generator<Dkd> {
     for (const Func& f : {student_odds, teacher_odds, excess}) row->KeepScalar(f);
 
     const Expr square = temperature * temperature;
-    const Expr rest = ExpOfNegative(log_p(teacher_odds(b)) - teacher_odds(b));  // 1 - p of the teacher's label.
+    // p log(p / q) for the label, with these odds, and for all others, with the opposite ones.
+    const auto divergence = [&](const Expr& teacher_of, const Expr& student_of) {
+      return OrZero(ExpOfNegative(log_p(teacher_of)), log_p(teacher_of) - log_p(student_of));
+    };
     const Expr of_label =
-        square * (log_p(teacher_odds(b)) - log_p(student_odds(b)) - rest * (teacher_odds(b) - student_odds(b)));
+        square * (divergence(teacher_odds(b), student_odds(b)) + divergence(-teacher_odds(b), -student_odds(b)));
     const Expr of_others = temperature * sum(2, b) / sum(1, b) + square * log(sum(0, b) / sum(1, b));
 
     const Expr scale = row->Share() * temperature;

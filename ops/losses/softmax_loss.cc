@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <initializer_list>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -93,27 +94,8 @@ class CheckLoss {
     }
   }
 
-  void Smoothing(float smoothing) {
-    check_.Condition(smoothing >= 0 && smoothing <= 1,
-                     [&] { return absl::StrCat("label_smoothing is ", smoothing, "; permitted is 0..1"); });
-  }
-
-  void Temperature(float temperature) {
-    check_.Condition(temperature > 0 && std::isfinite(temperature), [&] {
-      return absl::StrCat("temperature is ", temperature, "; permitted are finite numbers above 0");
-    });
-  }
-
-  void Weight(absl::string_view name, float weight) {
-    check_.Condition(std::isfinite(weight),
-                     [&] { return absl::StrCat(name, " is ", weight, "; permitted are finite numbers"); });
-  }
-
-  void Parameters(const DistillParameters& parameters) {
-    Smoothing(parameters.label_smoothing);
-    Temperature(parameters.temperature);
-    Weight("hard_weight", parameters.hard_weight);
-    Weight("soft_weight", parameters.soft_weight);
+  void Parameters(double label_smoothing, double temperature, std::initializer_list<NamedWeight> weights = {}) {
+    parameters_ = CheckLossParameters(op_, label_smoothing, temperature, weights);
   }
 
   void Outputs(const LossOutputs& outputs, int parts) {
@@ -126,7 +108,7 @@ class CheckLoss {
   }
 
   bool empty() const { return batch_ == 0; }
-  absl::Status status() const { return check_.ok() ? range_ : check_.status(); }
+  absl::Status status() const { return !check_.ok() ? check_.status() : !parameters_.ok() ? parameters_ : range_; }
 
  private:
   // The whole shape, and elements of the innermost dimension side by side unless it is one of rows.
@@ -146,18 +128,37 @@ class CheckLoss {
   absl::string_view op_;
   Device device_;
   CheckArguments check_;
-  absl::Status range_;
+  absl::Status parameters_, range_;
   int batch_ = 0;
   int classes_ = 0;
 };
 
 }  // namespace
 
+absl::Status CheckLossParameters(absl::string_view op, double label_smoothing, double temperature,
+                                 std::initializer_list<NamedWeight> weights) {
+  if (!(label_smoothing >= 0 && label_smoothing <= 1)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(op, ": label_smoothing is ", label_smoothing, "; permitted is 0..1"));
+  }
+  if (!(temperature > 0 && std::isfinite(temperature))) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(op, ": temperature is ", temperature, "; permitted are finite numbers above 0"));
+  }
+  for (const NamedWeight& weight : weights) {
+    if (!std::isfinite(weight.value)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(op, ": ", weight.name, " is ", weight.value, "; permitted are finite numbers"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CrossEntropy(halide_buffer_t* logits, halide_buffer_t* labels, float label_smoothing,
                           const LossOutputs& outputs, const Device& device) {
   CheckLoss check("cross_entropy", logits, 1, device);
   check.Labels(labels);
-  check.Smoothing(label_smoothing);
+  check.Parameters(label_smoothing, 1);
   check.Outputs(outputs, 1);
   if (absl::Status status = check.status(); !status.ok() || check.empty()) return status;
   return CallHalide("cross_entropy", device, cross_entropy_op, cross_entropy_op_cuda, cross_entropy_op_opencl, logits,
@@ -178,7 +179,7 @@ absl::Status DistillKl(halide_buffer_t* logits, halide_buffer_t* teacher, float 
                        const Device& device) {
   CheckLoss check("distill_kl", logits, 1, device);
   check.Matrix("teacher", teacher);
-  check.Temperature(temperature);
+  check.Parameters(0, temperature);
   check.Outputs(outputs, 1);
   if (absl::Status status = check.status(); !status.ok() || check.empty()) return status;
   return CallHalide("distill_kl", device, distill_kl_op, distill_kl_op_cuda, distill_kl_op_opencl, logits, teacher,
@@ -190,7 +191,8 @@ absl::Status CrossEntropyKl(halide_buffer_t* logits, halide_buffer_t* labels, ha
   CheckLoss check("cross_entropy_kl", logits, 1, device);
   check.Labels(labels);
   check.Matrix("teacher", teacher);
-  check.Parameters(parameters);
+  check.Parameters(parameters.label_smoothing, parameters.temperature,
+                   {{"hard_weight", parameters.hard_weight}, {"soft_weight", parameters.soft_weight}});
   check.Outputs(outputs, 2);
   if (absl::Status status = check.status(); !status.ok() || check.empty()) return status;
   return CallHalide("cross_entropy_kl", device, cross_entropy_kl_op, cross_entropy_kl_op_cuda,
@@ -204,7 +206,8 @@ absl::Status CrossEntropyTopK(halide_buffer_t* logits, halide_buffer_t* labels, 
   CheckLoss check("cross_entropy_top_k", logits, 1, device);
   check.Labels(labels);
   check.Teacher(teacher);
-  check.Parameters(parameters);
+  check.Parameters(parameters.label_smoothing, parameters.temperature,
+                   {{"hard_weight", parameters.hard_weight}, {"soft_weight", parameters.soft_weight}});
   check.Outputs(outputs, 2);
   if (absl::Status status = check.status(); !status.ok() || check.empty()) return status;
   return CallHalide("cross_entropy_top_k", device, cross_entropy_top_k_op, cross_entropy_top_k_op_cuda,
@@ -218,9 +221,7 @@ absl::Status Dkd(halide_buffer_t* logits, halide_buffer_t* teacher, halide_buffe
   CheckLoss check("dkd", logits, 2, device);
   check.Matrix("teacher", teacher);
   check.Labels(labels);
-  check.Temperature(temperature);
-  check.Weight("alpha", alpha);
-  check.Weight("beta", beta);
+  check.Parameters(0, temperature, {{"alpha", alpha}, {"beta", beta}});
   check.Outputs(outputs, 2);
   if (absl::Status status = check.status(); !status.ok() || check.empty()) return status;
   return CallHalide("dkd", device, dkd_op, dkd_op_cuda, dkd_op_opencl, logits, teacher, labels, temperature, alpha,

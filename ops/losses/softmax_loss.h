@@ -2,8 +2,11 @@
 // the same with a teacher of which only the greatest logits are stored, and decoupled distillation.
 #pragma once
 
+#include <initializer_list>
+
 #include "HalideRuntime.h"
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 
 #include "retort/ops/device.h"
 
@@ -19,14 +22,27 @@ namespace retort::ops {
 // 0 that the target gives weight, the loss is +inf.
 //
 // Powers of e are good to 2 units in the last place, a row is summed in 16 (on a GPU 128) parts: a loss is within 1e-5
-// max(1, |loss|, ln K, T) of the exact value, a gradient within 1e-6 of its largest possible element (weight T / B). It
-// is the same for any number of threads, and differs within this tolerance between processors.
+// max(1, |loss|, ln K, T) of the exact value, a gradient within 1e-6 of its largest possible element (weight T / B).
+// Where most logits of a row are equal, every addition may err to the same side: by S = 6e-8 K / 16 of a sum, and T^2 S
+// of a loss, which counts from K of 3,000 on. A result is the same for any number of threads, and differs within these
+// tolerances between processors.
 //
 // Device: see ops/device.h. On a GPU labels and indices beyond K are taken for the nearest class; K is not limited.
 //
 // InvalidArgument for a buffer of the wrong type, shape or strides and for a parameter beyond its range. OutOfRange on
 // the host for a label or an index beyond K, with its row. After an error nothing is written. An empty batch is
 // permitted and writes nothing.
+
+// A factor of a part of a loss.
+struct NamedWeight {
+  absl::string_view name;
+  double value;
+};
+
+// InvalidArgument if label_smoothing is not in [0,1], temperature not finite and above 0, or a weight not finite. Every
+// loss calls it; so do formulas that stand in for one.
+absl::Status CheckLossParameters(absl::string_view op, double label_smoothing, double temperature,
+                                 std::initializer_list<NamedWeight> weights = {});
 
 // What a loss writes.
 struct LossOutputs {
@@ -77,6 +93,11 @@ absl::Status CrossEntropyKl(halide_buffer_t* logits, halide_buffer_t* labels, ha
 //   t[b,c] = log_sum_exp_b + log( (1 - sum_j exp(values_bj - log_sum_exp_b)) / (K - k) ),
 //
 // so that at T = 1 they share evenly what probability is left; none, if nothing is left.
+//
+// The share that is left, R, is a difference. Computed from these f32 numbers it is off by up to 3e-7 (1 - p_1), p_1
+// the greatest probability if that is above 0.71, otherwise 0: a loss by that times T m / R max_c |log(p / q)|, where m
+// is the share of the others at T; they all have one logit, so that S counts, too. The rounding of log_sum_exp itself
+// moves R by half a unit in its last place: of a share below 1e-4 little is known, unless more classes are stored.
 absl::Status CrossEntropyTopK(halide_buffer_t* logits, halide_buffer_t* labels, const TopK& teacher,
                               const DistillParameters& parameters, const LossOutputs& outputs,
                               const Device& device = {});
@@ -86,7 +107,9 @@ absl::Status CrossEntropyTopK(halide_buffer_t* logits, halide_buffer_t* labels, 
 //   TCKD_b = T^2 KL( (p_y, 1 - p_y) || (q_y, 1 - q_y) ), NCKD_b = T^2 KL( p^ || q^ ), p^ = p without y, normalised
 //   total = alpha mean_b TCKD_b + beta mean_b NCKD_b; parts: TCKD, NCKD
 //
-// K >= 2; with two classes NCKD is 0. Source: Zhao et al., arXiv 2203.08679.
+// K >= 2; with two classes NCKD is 0. A label's logit of -inf makes the student's TCKD +inf (where the teacher gives
+// the label weight, otherwise what it is for p_y = 0); its gradient is the limit. Where every other class is -inf, p^
+// or q^ is not defined and the row's loss is NaN. Source: Zhao et al., arXiv 2203.08679.
 absl::Status Dkd(halide_buffer_t* logits, halide_buffer_t* teacher, halide_buffer_t* labels, float temperature,
                  float alpha, float beta, const LossOutputs& outputs, const Device& device = {});
 

@@ -12,6 +12,7 @@ using Halide::Expr;
 using Halide::Func;
 using Halide::RDom;
 using Halide::Var;
+using retort::ops::ExpLessOne;
 using retort::ops::ExpOfNegative;
 using retort::ops::kNever;
 using retort::ops::OrZero;
@@ -162,10 +163,17 @@ class SoftmaxLoss : public Halide::Generator<SoftmaxLoss> {
   Func Unpacked() {
     const Var c = row->c, b = row->b;
     const Expr at = row->At(b), classes = logits.dim(0).extent(), count = values->dim(0).extent();
-    Func left("left"), rest("rest"), unpacked("unpacked"), filled("filled");
+    Func sum("sum"), left("left"), rest("rest"), unpacked("unpacked"), filled("filled");
     const RDom k(0, count, "k");
-    left(b) = 1.0f;
-    left(b) -= ExpOfNegative(min((*values)(k, at) - (*log_sum_exp)(at), 0.0f));
+    // 1 less the probabilities. What is left beside a class that has nearly all of it is the difference of two small
+    // numbers, not of two large ones: such a class takes the whole 1, and gives back what it lacks.
+    const Expr log_p = strict_float(min((*values)(k, at) - (*log_sum_exp)(at), 0.0f));
+    const Expr is_most = strict_float(log_p > -0.34f);
+    sum(b) = Halide::Tuple(1.0f, 0.0f);
+    sum(b) = Halide::Tuple(sum(b)[0] - select(is_most, 1.0f, 0.0f),
+                           sum(b)[1] + select(is_most, ExpLessOne(log_p), ExpOfNegative(log_p)));
+    left(b) = strict_float(sum(b)[0] - sum(b)[1]);
+    row->KeepScalar(sum);
     const Expr others = cast<float>(max(classes - count, 1));
     rest(b) = select(left(b) > 0.0f, (*log_sum_exp)(at) + log(max(left(b), 1e-30f) / others), kNever);
     row->KeepScalar(left);

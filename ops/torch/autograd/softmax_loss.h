@@ -14,8 +14,8 @@ namespace retort::ops::torch {
 // Logits of f32 take the fused op, whose gradient is there as soon as the loss is; other types, and a backward pass
 // that is to be differentiated again (create_graph), take the formula in plain ATen operators.
 //
-// The loss of an empty batch is 0. Errors: those of ops/losses/softmax_loss.h and TensorView::Create, of the types
-// above InvalidArgument for other shapes.
+// The loss of an empty batch is 0. Errors, for logits of any type: those of ops/losses/softmax_loss.h and
+// TensorView::Create.
 
 absl::StatusOr<at::Tensor> CrossEntropy(const at::Tensor& logits, const at::Tensor& labels, double label_smoothing);
 

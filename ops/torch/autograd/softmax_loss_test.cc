@@ -1,6 +1,8 @@
 #include "retort/ops/torch/autograd/softmax_loss.h"
 
+#include <cmath>
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -137,13 +139,76 @@ TEST_P(SoftmaxLossTest, RefusesASecondBackwardPass) {
 INSTANTIATE_TEST_SUITE_P(Losses, SoftmaxLossTest, ::testing::ValuesIn(Cases()),
                          [](const auto& instance) { return instance.param.name; });
 
-TEST(SoftmaxLossErrorTest, ALabelBeyondTheClassesIsNamed) {
-  const absl::Status status = CrossEntropy(Student().to(at::kFloat), at::tensor({0, 3, 5, 4}, at::kLong), 0).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("labels[2] = 5"));
+// Whether fused or plain.
+class SoftmaxLossErrorTest : public ::testing::TestWithParam<at::ScalarType> {
+ protected:
+  const at::Tensor z_ = Student().to(GetParam()), t_ = Teacher().to(GetParam());
+};
+
+TEST_P(SoftmaxLossErrorTest, AClassBeyondTheLastIsNamed) {
+  EXPECT_EQ(CrossEntropy(z_, at::tensor({0, 3, 5, 4}, at::kLong), 0).status(),
+            absl::OutOfRangeError("cross_entropy: labels[2] = 5, but there are 5 classes; permitted are 0..4"));
+  EXPECT_EQ(CrossEntropyKl(z_, at::tensor({0, -100, 1, 4}, at::kLong), t_, {}).status(),
+            absl::OutOfRangeError("cross_entropy_kl: labels[1] = -100, but there are 5 classes; permitted are 0..4"));
+  EXPECT_EQ(Dkd(z_, t_, at::tensor({0, 3, 1, 9}, at::kLong), 4, 1, 1).status(),
+            absl::OutOfRangeError("dkd: labels[3] = 9, but there are 5 classes; permitted are 0..4"));
+  EXPECT_EQ(
+      CrossEntropyTopK(z_, Labels(), t_.slice(1, 0, 2), at::tensor({0, 1, 0, 1, 0, 7, 0, 1}, at::kInt).view({4, 2}),
+                       t_.logsumexp(1), {})
+          .status(),
+      absl::OutOfRangeError("cross_entropy_top_k: indices[2,1] = 7, but there are 5 classes; permitted are 0..4"));
 }
 
-TEST(SoftmaxLossErrorTest, OtherShapesAreRefused) {
+TEST_P(SoftmaxLossErrorTest, AParameterBeyondItsRangeIsNamed) {
+  const double kNaN = std::nan(""), kInfinity = std::numeric_limits<double>::infinity();
+  const auto message = [](const absl::Status& status) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    return std::string(status.message());
+  };
+  const std::string zero = "temperature is 0; permitted are finite numbers above 0";
+  EXPECT_EQ(message(CrossEntropy(z_, Labels(), 1.5).status()),
+            "cross_entropy: label_smoothing is 1.5; permitted is 0..1");
+  EXPECT_EQ(message(CrossEntropy(z_, Labels(), kNaN).status()),
+            "cross_entropy: label_smoothing is nan; permitted is 0..1");
+  EXPECT_EQ(message(DistillKl(z_, t_, 0).status()), "distill_kl: " + zero);
+  EXPECT_EQ(message(DistillKl(z_, t_, kInfinity).status()),
+            "distill_kl: temperature is inf; permitted are finite numbers above 0");
+  EXPECT_EQ(message(CrossEntropyKl(z_, Labels(), t_, {-0.5f, 4, 1, 1}).status()),
+            "cross_entropy_kl: label_smoothing is -0.5; permitted is 0..1");
+  EXPECT_EQ(message(CrossEntropyKl(z_, Labels(), t_, {0, 4, 1, static_cast<float>(kNaN)}).status()),
+            "cross_entropy_kl: soft_weight is nan; permitted are finite numbers");
+  EXPECT_EQ(
+      message(CrossEntropyTopK(z_, Labels(), t_, at::zeros({4, 5}, at::kInt), t_.logsumexp(1), {0, 0, 1, 1}).status()),
+      "cross_entropy_top_k: " + zero);
+  EXPECT_EQ(message(Dkd(z_, t_, Labels(), 0, 1, 1).status()), "dkd: " + zero);
+  EXPECT_EQ(message(Dkd(z_, t_, Labels(), 4, 1, kInfinity).status()), "dkd: beta is inf; permitted are finite numbers");
+  EXPECT_EQ(message(Dkd(z_.slice(1, 0, 1), t_.slice(1, 0, 1), at::zeros({4}, at::kLong), 4, 1, 1).status()),
+            "dkd: logits have 1 classes; give at least 2");
+}
+
+TEST_P(SoftmaxLossErrorTest, TopKOfOtherShapesIsRefused) {
+  const at::Tensor values = t_.slice(1, 0, 2), indices = at::zeros({4, 2}, at::kInt), sum = t_.logsumexp(1);
+  EXPECT_FALSE(CrossEntropyTopK(z_, Labels(), t_[0], indices, sum, {}).ok());
+  EXPECT_FALSE(CrossEntropyTopK(z_, Labels(), values, indices.slice(1, 0, 1), sum, {}).ok());
+  EXPECT_FALSE(CrossEntropyTopK(z_, Labels(), values, indices.to(at::kLong), sum, {}).ok());
+  EXPECT_FALSE(CrossEntropyTopK(z_, Labels(), values, indices, sum.unsqueeze(1), {}).ok());
+}
+
+TEST_P(SoftmaxLossErrorTest, ALabelThatIsImpossibleForTheStudentHasAGradient) {
+  const at::Tensor z = z_.clone(), t = t_.clone();
+  z[1][3] = -std::numeric_limits<double>::infinity();
+  const at::Tensor leaf = z.set_requires_grad(true);
+  const TwoPartLoss loss = *Dkd(leaf, t, Labels(), 4, 1, 8);
+  EXPECT_EQ(loss.parts[0].item<double>(), std::numeric_limits<double>::infinity());
+  EXPECT_TRUE(std::isfinite(loss.parts[1].item<double>()));
+  loss.total.backward();
+  EXPECT_TRUE(leaf.grad().isfinite().all().item<bool>()) << leaf.grad();
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, SoftmaxLossErrorTest, ::testing::Values(at::kFloat, at::kDouble),
+                         [](const auto& instance) { return std::string(c10::toString(instance.param)); });
+
+TEST(SoftmaxLossShapesTest, OtherShapesAreRefused) {
   const at::Tensor z = Student().to(at::kFloat);
   EXPECT_EQ(CrossEntropy(z[0], Labels(), 0).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(CrossEntropy(z, Labels().slice(0, 1), 0).status().code(), absl::StatusCode::kInvalidArgument);
@@ -151,7 +216,7 @@ TEST(SoftmaxLossErrorTest, OtherShapesAreRefused) {
   EXPECT_EQ(CrossEntropy(at::Tensor(), Labels(), 0).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
-TEST(SoftmaxLossErrorTest, OtherShapesAndTypesThanTheLogitsAreRefused) {
+TEST(SoftmaxLossShapesTest, OtherShapesAndTypesThanTheLogitsAreRefused) {
   for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
     const at::Tensor z = Student().to(type), t = Teacher().to(type);
     EXPECT_FALSE(DistillKl(z, t.slice(1, 0, 1), 4).ok());
@@ -175,7 +240,7 @@ TEST(SoftmaxLossStrideTest, OfASingleClassOrRowMayBeAny) {
                   .ok());
 }
 
-TEST(SoftmaxLossErrorTest, AnEmptyBatchHasTheLossZero) {
+TEST(SoftmaxLossShapesTest, AnEmptyBatchHasTheLossZero) {
   const at::Tensor z = at::zeros({0, 5}).set_requires_grad(true);
   const at::Tensor loss = *CrossEntropy(z, at::zeros({0}, at::kLong), 0);
   EXPECT_EQ(loss.item<float>(), 0);
