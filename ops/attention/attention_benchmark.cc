@@ -1,57 +1,37 @@
 // Attention transfer fused and as the formula in eager ATen operators in turns, forward with the teacher's map and
-// backward, on one thread. Columns: median microseconds a call of both, and the median, least and greatest ratio of a
-// turn.
+// backward, on one thread. Columns: median calls a second of both, and the median, least and greatest ratio of a turn.
+// On a GPU the fused op alone.
 //
 //   bazel run //ops/attention:attention_benchmark
-#include <algorithm>
-#include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <vector>
 
 #include "ATen/Parallel.h"
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/linalg_vector_norm.h"
 #include "ATen/ops/randn.h"
+#include "HalideBuffer.h"
 #include "benchmark/benchmark.h"
 
+#include "retort/ops/attention/activation_map_parameters.h"
+#include "retort/ops/attention/attention_transfer.h"
+#include "retort/ops/device.h"
 #include "retort/ops/torch/autograd/attention.h"
+#include "retort/testing/benchmarks.h"
 
 namespace retort::ops {
 namespace {
 
-double Seconds(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double Median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
-}
-
-// One turn each of `ours` and `eager`, `calls` times, and the counters.
+// One turn each of `ours` and `eager`, `calls` times.
 void InTurns(benchmark::State& state, int calls, const std::function<void()>& ours,
              const std::function<void()>& eager) {
   at::set_num_threads(1);
-  std::vector<double> our_seconds, eager_seconds, ratios;
-  for (auto _ : state) {
-    our_seconds.push_back(Seconds([&] {
-      for (int i = 0; i < calls; ++i) ours();
-    }));
-    eager_seconds.push_back(Seconds([&] {
-      for (int i = 0; i < calls; ++i) eager();
-    }));
-    ratios.push_back(eager_seconds.back() / our_seconds.back());
-    state.SetIterationTime(our_seconds.back());
-  }
-  state.counters["us"] = 1e6 * Median(our_seconds) / calls;
-  state.counters["eager_us"] = 1e6 * Median(eager_seconds) / calls;
-  state.counters["ratio"] = Median(ratios);
-  state.counters["least"] = *std::min_element(ratios.begin(), ratios.end());
-  state.counters["greatest"] = *std::max_element(ratios.begin(), ratios.end());
+  const auto repeated = [calls](const std::function<void()>& call) {
+    return [=] {
+      for (int i = 0; i < calls; ++i) call();
+    };
+  };
+  testing::InTurns(state, calls, "calls", repeated(ours), "eager", repeated(eager));
 }
 
 // szagoruyko/attention-transfer, utils.py, in our own words.
@@ -73,6 +53,40 @@ void BM_AttentionTransfer(benchmark::State& state, at::IntArrayRef shape, at::Me
   };
   InTurns(state, 4, ours, eager);
 }
+
+// Of f32 [B,C,H,W], the teacher's map given; features are read once and the gradient written.
+void BM_OnDevice(benchmark::State& state, Device::Kind kind, bool channels_last) {
+  using ::Halide::Runtime::Buffer;
+  const int b = static_cast<int>(state.range(0)), c = static_cast<int>(state.range(1)),
+            side = static_cast<int>(state.range(2));
+  const auto features = [&] {
+    Buffer<float, 4> planar(side, side, c, b), interleaved(c, side, side, b);
+    interleaved.transpose({1, 2, 0, 3});
+    Buffer<float, 4> result = channels_last ? interleaved : planar;
+    result.fill(0.5f);
+    return result;
+  };
+  Buffer<float, 4> student = features(), gradient = features();
+  Buffer<float, 3> target(side, side, b);
+  target.fill(0.1f);
+  Buffer<float, 1> rows(b), loss(1);
+  rows.fill(0);
+  loss.fill(0);
+  testing::OnDevice(state, kind, {student, gradient, target, rows, loss},
+                    {"maps", static_cast<double>(b), 8.0 * b * c * side * side}, [&](const Device& device) {
+                      return AttentionTransfer(student, target, {}, {gradient, rows, loss}, device);
+                    });
+}
+BENCHMARK_CAPTURE(BM_OnDevice, CUDA_planar, Device::Kind::kCuda, false)
+    ->Args({1024, 64, 16})
+    ->Args({256, 256, 14})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(BM_OnDevice, CUDA_channels_last, Device::Kind::kCuda, true)
+    ->Args({1024, 64, 16})
+    ->Args({256, 256, 14})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 
 constexpr int64_t kDeep[] = {128, 64, 16, 16}, kWide[] = {128, 16, 32, 32}, kLarge[] = {64, 256, 14, 14};
 constexpr at::MemoryFormat kPlanar = at::MemoryFormat::Contiguous, kWoven = at::MemoryFormat::ChannelsLast;

@@ -3,12 +3,9 @@
 // ratio of a turn.
 //
 //   bazel run //ops/batch_assembly:batch_assembly_benchmark
-#include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
 #include <iostream>
 #include <random>
 #include <string>
@@ -25,7 +22,7 @@
 #include "retort/ops/batch_assembly/batch_assembly_params.h"
 #include "retort/ops/check_arguments.h"
 #include "retort/ops/device.h"
-#include "retort/testing/device_buffers.h"
+#include "retort/testing/benchmarks.h"
 
 namespace retort::ops {
 namespace {
@@ -35,17 +32,6 @@ using ::Halide::Runtime::Buffer;
 constexpr int kImages = 50000;
 constexpr int kBatch = 128;
 constexpr int kBatchesPerTurn = 64;
-
-double Seconds(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double Median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
-}
 
 void BM_BatchAssembly(benchmark::State& state, int side, int channels, bool channels_last, int threads) {
   halide_set_num_threads(threads);
@@ -77,48 +63,34 @@ void BM_BatchAssembly(benchmark::State& state, int side, int channels, bool chan
   Buffer<float, 1> scale_buffer(scale.data(), channels), offset_buffer(offset.data(), channels);
   Buffer<float, 4> output_buffer(ours.data(), 4, dimensions);
 
-  std::vector<double> our_seconds, scalar_seconds, ratios;
-  for (auto _ : state) {
-    our_seconds.push_back(Seconds([&] {
-      for (int batch = 0; batch < kBatchesPerTurn; ++batch) {
-        const absl::Status status =
-            BatchAssembly(images_buffer, Buffer<int64_t, 1>(&index[static_cast<size_t>(batch * kBatch)], kBatch),
-                          Buffer<int32_t, 2>(&params[static_cast<size_t>(batch * kBatch)].dy, 7, kBatch), scale_buffer,
-                          offset_buffer, Border::kZero, output_buffer);
-        if (!status.ok()) {
-          std::cerr << status << std::endl;
-          std::exit(1);
-        }
+  const auto fused = [&] {
+    for (int batch = 0; batch < kBatchesPerTurn; ++batch) {
+      const absl::Status status =
+          BatchAssembly(images_buffer, Buffer<int64_t, 1>(&index[static_cast<size_t>(batch * kBatch)], kBatch),
+                        Buffer<int32_t, 2>(&params[static_cast<size_t>(batch * kBatch)].dy, 7, kBatch), scale_buffer,
+                        offset_buffer, Border::kZero, output_buffer);
+      if (!status.ok()) {
+        std::cerr << status << std::endl;
+        std::exit(1);
       }
-    }));
-    scalar_seconds.push_back(Seconds([&] {
-      for (int batch = 0; batch < kBatchesPerTurn; ++batch) {
-        BatchAssemblyOracle(images.data(), side, side, channels, &index[static_cast<size_t>(batch * kBatch)],
-                            &params[static_cast<size_t>(batch * kBatch)], kBatch, scale.data(), offset.data(),
-                            scalar.data(), {stride[0], stride[1], stride[2], stride[3]});
-        benchmark::ClobberMemory();
-      }
-    }));
-    if (ours != scalar) {
-      std::cerr << "The results differ." << std::endl;
-      std::exit(1);
     }
-    ratios.push_back(scalar_seconds.back() / our_seconds.back());
-    state.SetIterationTime(our_seconds.back());
+  };
+  const auto plain = [&] {
+    for (int batch = 0; batch < kBatchesPerTurn; ++batch) {
+      BatchAssemblyOracle(images.data(), side, side, channels, &index[static_cast<size_t>(batch * kBatch)],
+                          &params[static_cast<size_t>(batch * kBatch)], kBatch, scale.data(), offset.data(),
+                          scalar.data(), {stride[0], stride[1], stride[2], stride[3]});
+      benchmark::ClobberMemory();
+    }
+  };
+  testing::InTurns(state, kBatch * kBatchesPerTurn, "images", fused, "scalar", plain);
+  if (ours != scalar) {
+    std::cerr << "The results differ." << std::endl;
+    std::exit(1);
   }
-  constexpr int kImagesPerTurn = kBatch * kBatchesPerTurn;
-  state.counters["images/s"] = kImagesPerTurn / Median(our_seconds);
-  state.counters["scalar"] = kImagesPerTurn / Median(scalar_seconds);
-  state.counters["ratio"] = Median(ratios);
-  state.counters["least"] = *std::min_element(ratios.begin(), ratios.end());
-  state.counters["greatest"] = *std::max_element(ratios.begin(), ratios.end());
 }
 
 void BM_OnDevice(benchmark::State& state, Device::Kind kind, halide_type_t type, bool channels_last, int batch) {
-  if (!testing::IsThere(kind)) {
-    state.SkipWithError("no such device here");
-    return;
-  }
   constexpr int kSide = 32, kChannels = 3, kElements = kSide * kSide * kChannels;
   std::mt19937 random(3);
   Buffer<uint8_t, 4> images(kChannels, kSide, kSide, kImages);
@@ -141,24 +113,11 @@ void BM_OnDevice(benchmark::State& state, Device::Kind kind, halide_type_t type,
                                            {0, batch, kElements}};
   std::vector<uint8_t> memory(static_cast<size_t>(batch) * kElements * static_cast<size_t>(type.bytes()));
   Buffer<void, 4> output(type, memory.data(), 4, dimensions);
-  for (halide_buffer_t* buffer : {images.raw_buffer(), index.raw_buffer(), params.raw_buffer(), scale.raw_buffer(),
-                                  offset.raw_buffer(), output.raw_buffer()}) {
-    testing::ToDevice(kind, buffer);
-  }
-  const int batches = kImages / batch;
-  for (auto _ : state) {
-    for (int i = 0; i < batches; ++i) {
-      const absl::Status status = BatchAssembly(images, index, params, scale, offset, Border::kZero, output, {kind});
-      if (!status.ok()) {
-        state.SkipWithError(status.ToString().c_str());
-        return;
-      }
-    }
-    output.device_sync();
-  }
-  const auto seen = static_cast<double>(state.iterations()) * batches * batch;
-  state.counters["images/s"] = benchmark::Counter(seen, benchmark::Counter::kIsRate);
-  state.counters["bytes/s"] = benchmark::Counter(seen * kElements * (1 + type.bytes()), benchmark::Counter::kIsRate);
+  testing::OnDevice(state, kind, {images, index, params, scale, offset, output},
+                    {"images", static_cast<double>(batch), 1.0 * batch * kElements * (1 + type.bytes())},
+                    [&](const Device& device) {
+                      return BatchAssembly(images, index, params, scale, offset, Border::kZero, output, device);
+                    });
 }
 
 void RegisterOnDevice(Device::Kind kind) {

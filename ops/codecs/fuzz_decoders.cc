@@ -1,6 +1,4 @@
-// For libFuzzer, and for fuzz_decoders_test.cc, which brings its own inputs.
-//
-//   clang++ -std=c++17 -fsanitize=fuzzer,address ... ops/codecs/*.cc -ljpeg -lpng -lwebp
+// The three decoders; see retort_cc_fuzz.
 #include <cstddef>
 #include <cstdint>
 

@@ -10,6 +10,7 @@
 
 #include "retort/ops/codecs/encode_png.h"
 #include "retort/ops/codecs/encoded_fixtures.h"
+#include "retort/testing/fuzz/seeds.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
@@ -62,6 +63,7 @@ TEST(FuzzDecodersTest, NoFaultDoesHarm) {
   for (const int channels : {1, 3, 4}) {
     files.push_back(EncodePng(SmoothPixels(20, 30, channels), 20, 30, channels).value());
   }
+  testing::KeepFuzzSeeds(files);
   std::mt19937 random(1);
   for (int round = 0; round < kRounds; ++round) {
     for (const std::string& file : files) {

@@ -1,13 +1,9 @@
 // The fused losses and the formula in eager ATen operators in turns, forward and backward, on one thread. Columns:
-// median microseconds a call of both, and the median, least and greatest ratio of a turn.
+// median calls a second of both, and the median, least and greatest ratio of a turn.
 //
 //   bazel run //ops/losses:losses_benchmark
-#include <algorithm>
-#include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <vector>
 
 #include "ATen/Parallel.h"
 #include "ATen/TensorOperators.h"
@@ -18,44 +14,27 @@
 #include "ATen/ops/randint.h"
 #include "ATen/ops/randn.h"
 #include "ATen/ops/softmax.h"
+#include "HalideBuffer.h"
 #include "benchmark/benchmark.h"
 
+#include "retort/ops/device.h"
+#include "retort/ops/losses/softmax_loss.h"
 #include "retort/ops/torch/autograd/softmax_loss.h"
+#include "retort/testing/benchmarks.h"
 
 namespace retort::ops {
 namespace {
 
-double Seconds(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double Median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
-}
-
-// One turn each of `ours` and `eager`, `calls` times, and the counters.
+// One turn each of `ours` and `eager`, `calls` times.
 void InTurns(benchmark::State& state, int calls, const std::function<void()>& ours,
              const std::function<void()>& eager) {
   at::set_num_threads(1);
-  std::vector<double> our_seconds, eager_seconds, ratios;
-  for (auto _ : state) {
-    our_seconds.push_back(Seconds([&] {
-      for (int i = 0; i < calls; ++i) ours();
-    }));
-    eager_seconds.push_back(Seconds([&] {
-      for (int i = 0; i < calls; ++i) eager();
-    }));
-    ratios.push_back(eager_seconds.back() / our_seconds.back());
-    state.SetIterationTime(our_seconds.back());
-  }
-  state.counters["us"] = 1e6 * Median(our_seconds) / calls;
-  state.counters["eager_us"] = 1e6 * Median(eager_seconds) / calls;
-  state.counters["ratio"] = Median(ratios);
-  state.counters["least"] = *std::min_element(ratios.begin(), ratios.end());
-  state.counters["greatest"] = *std::max_element(ratios.begin(), ratios.end());
+  const auto repeated = [calls](const std::function<void()>& call) {
+    return [=] {
+      for (int i = 0; i < calls; ++i) call();
+    };
+  };
+  testing::InTurns(state, calls, "calls", repeated(ours), "eager", repeated(eager));
 }
 
 // CE + T^2 KL, T = 4, weights 0.1 and 0.9.
@@ -98,6 +77,33 @@ void BM_CrossEntropy(benchmark::State& state) {
   };
   InTurns(state, 200, ours, eager);
 }
+// Logits of student and teacher are read, the gradient is written.
+void BM_OnDevice(benchmark::State& state, Device::Kind kind) {
+  using ::Halide::Runtime::Buffer;
+  const int batch = static_cast<int>(state.range(0)), classes = static_cast<int>(state.range(1));
+  Buffer<float, 2> logits(classes, batch), teacher(classes, batch), gradient(classes, batch), rows(2, batch);
+  logits.for_each_element([&](int c, int b) { logits(c, b) = static_cast<float>((c * 7 + b * 3) % 11) - 5; });
+  teacher.for_each_element([&](int c, int b) { teacher(c, b) = static_cast<float>((c * 5 + b) % 13) - 6; });
+  gradient.fill(0);
+  rows.fill(0);
+  Buffer<int64_t, 1> labels(batch);
+  labels.for_each_element([&](int b) { labels(b) = b % classes; });
+  Buffer<float, 1> loss(3);
+  loss.fill(0);
+  testing::OnDevice(
+      state, kind, {logits, teacher, labels, gradient, rows, loss},
+      {"rows", static_cast<double>(batch), 12.0 * batch * classes}, [&](const Device& device) {
+        return CrossEntropyKl(logits, labels, teacher, {0, 4, 0.1f, 0.9f}, {gradient, rows, loss}, device);
+      });
+}
+BENCHMARK_CAPTURE(BM_OnDevice, CUDA_CrossEntropyKl, Device::Kind::kCuda)
+    ->Args({4096, 10})
+    ->Args({4096, 100})
+    ->Args({4096, 1000})
+    ->Args({512, 21841})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
 BENCHMARK(BM_CrossEntropy)->Args({128, 10})->Args({128, 1000})->UseManualTime()->Unit(benchmark::kMillisecond);
 
 }  // namespace

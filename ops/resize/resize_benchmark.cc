@@ -23,9 +23,11 @@
 #include "retort/ops/codecs/decode_image.h"
 #include "retort/ops/codecs/encoded_fixtures.h"
 #include "retort/ops/codecs/image.h"
+#include "retort/ops/device.h"
 #include "retort/ops/resize/crop_resize_params.h"
 #include "retort/ops/resize/resample_weights.h"
 #include "retort/ops/resize/resize.h"
+#include "retort/testing/benchmarks.h"
 
 namespace retort::ops {
 namespace {
@@ -127,6 +129,34 @@ void BM_DecodeAndCropResize(benchmark::State& state) {
   CountImages(state);
 }
 
+// From 256 residents in batches of as many; at least the output is written and as many pixels are read.
+void BM_OnDevice(benchmark::State& state, Device::Kind kind, halide_type_t type, bool channels_last) {
+  std::vector<CropResizeParams> params;
+  std::mt19937 random(3);
+  for (int i = 0; i < kImages; ++i) params.push_back(RandomResizedCrop(random));
+  CropResizeTables tables = MakeCropResizeTables(params, Filter::kBilinear, kHeight, kWidth, kSide, kSide).value();
+  Buffer<uint8_t, 4> images(kChannels, kWidth, kHeight, kImages);
+  images.fill(100);
+  Buffer<int64_t, 1> index(kImages);
+  index.for_each_element([&](int b) { index(b) = b; });
+  Buffer<float, 1> scale(kChannels), offset(kChannels), erased(kChannels);
+  scale.fill(0.0171f);
+  offset.fill(-2.1f);
+  erased.fill(0);
+  constexpr int kElements = kChannels * kSide * kSide;
+  const int plane = channels_last ? 1 : kSide * kSide, pixel = channels_last ? kChannels : 1;
+  const halide_dimension_t dimensions[] = {
+      {0, kSide, pixel}, {0, kSide, kSide * pixel}, {0, kChannels, plane}, {0, kImages, kElements}};
+  std::vector<uint8_t> memory(size_t{kImages} * kElements * static_cast<size_t>(type.bytes()));
+  Buffer<void, 4> output(type, memory.data(), 4, dimensions);
+  testing::OnDevice(state, kind,
+                    {images, index, tables.x_first, tables.x_weight, tables.y_first, tables.y_weight, tables.erase,
+                     scale, offset, erased, output},
+                    {"images", kImages, 1.0 * kImages * kElements * (1 + type.bytes())}, [&](const Device& device) {
+                      return CropResizeResident(images, index, tables, scale, offset, erased, output, device);
+                    });
+}
+
 const halide_type_t kFloat = halide_type_of<float>();
 
 BENCHMARK_CAPTURE(BM_CropResize, bilinear_planar_1_thread, Filter::kBilinear, kFloat, false, 1)->UseRealTime();
@@ -135,6 +165,12 @@ BENCHMARK_CAPTURE(BM_CropResize, bilinear_channels_last_1_thread, Filter::kBilin
 BENCHMARK_CAPTURE(BM_CropResize, bilinear_channels_last_bf16_1_thread, Filter::kBilinear, BFloat16(), true, 1)
     ->UseRealTime();
 BENCHMARK_CAPTURE(BM_CropResize, bicubic_planar_1_thread, Filter::kBicubic, kFloat, false, 1)->UseRealTime();
+BENCHMARK_CAPTURE(BM_OnDevice, CUDA_planar_f32, Device::Kind::kCuda, kFloat, false)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(BM_OnDevice, CUDA_channels_last_bf16, Device::Kind::kCuda, BFloat16(), true)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK(BM_DecodeAndCropResize)->UseRealTime();
 
 }  // namespace

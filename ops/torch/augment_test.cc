@@ -55,7 +55,7 @@ TEST_P(AugmentTensorTest, MixesInvertsAndTurns) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, AugmentTensorTest, ::testing::Values(at::kCPU, at::kCUDA),
-                         [](const auto& instance) { return c10::DeviceTypeName(instance.param, true); });
+                         [](const auto& instance) { return c10::DeviceTypeName(instance.param); });
 
 TEST(AugmentTensorErrorTest, NamesTheTensor) {
   const at::Tensor images = at::empty({2, 4, 4, 3}, at::kByte);

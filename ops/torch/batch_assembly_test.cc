@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "ATen/Context.h"
@@ -38,6 +39,14 @@ struct Inputs {
     offset = at::rand({3});
   }
 
+  Inputs To(at::DeviceType device) const {
+    Inputs moved = *this;
+    for (at::Tensor* tensor : {&moved.images, &moved.index, &moved.params, &moved.scale, &moved.offset}) {
+      *tensor = tensor->to(device);
+    }
+    return moved;
+  }
+
   absl::Status Run(const at::Tensor& output) const {
     return BatchAssembly(images, index, params, scale, offset, Border::kZero, output);
   }
@@ -58,36 +67,57 @@ struct Inputs {
 
 struct OutputLayout {
   std::string name;
-  at::Tensor (*make)(int64_t batch);
+  at::Tensor (*make)(int64_t batch, at::TensorOptions options);
 };
 
-class BatchAssemblyLayoutTest : public ::testing::TestWithParam<OutputLayout> {};
+constexpr at::DeviceType kDevices[] = {at::kCPU, at::kCUDA};
+
+class BatchAssemblyLayoutTest : public ::testing::TestWithParam<std::tuple<OutputLayout, at::DeviceType>> {};
 
 TEST_P(BatchAssemblyLayoutTest, EqualsTheOracle) {
-  for (const int64_t batch : {0, 1, 9}) {
-    const Inputs inputs(batch);
-    const at::Tensor output = GetParam().make(batch);
-    ASSERT_EQ(inputs.Run(output), absl::OkStatus());
-    EXPECT_TRUE(at::equal(output, inputs.Expected())) << "batch " << batch;
+  const auto& [layout, device] = GetParam();
+  if (device == at::kCUDA && !at::hasCUDA()) GTEST_SKIP() << "no CUDA device here";
+  for (const at::ScalarType type : {at::kFloat, at::kHalf, at::kBFloat16}) {
+    for (const int64_t batch : {0, 1, 9}) {
+      const Inputs inputs(batch);
+      const at::Tensor output = layout.make(batch, at::TensorOptions(device).dtype(type));
+      ASSERT_EQ(inputs.To(device).Run(output), absl::OkStatus());
+      EXPECT_TRUE(at::equal(output.cpu(), inputs.Expected().to(type))) << "batch " << batch << " of " << type;
+    }
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Layouts, BatchAssemblyLayoutTest,
-    ::testing::Values(
-        OutputLayout{"Contiguous",
-                     [](int64_t batch) {
-                       return at::empty({batch, 3, 9, 18});
-                     }},
-        OutputLayout{"ChannelsLast",
-                     [](int64_t batch) {
-                       return at::empty({batch, 3, 9, 18}, at::TensorOptions(), at::MemoryFormat::ChannelsLast);
-                     }},
-        OutputLayout{"Slice",
-                     [](int64_t batch) {
-                       return at::empty({batch, 2, 5, 9, 40}).select(1, 1).slice(1, 1, 4).slice(3, 3, 39, 2);
-                     }}),
-    [](const auto& instance) { return instance.param.name; });
+    ::testing::Combine(
+        ::testing::Values(
+            OutputLayout{"Contiguous",
+                         [](int64_t batch, at::TensorOptions options) {
+                           return at::empty({batch, 3, 9, 18}, options);
+                         }},
+            OutputLayout{"ChannelsLast",
+                         [](int64_t batch, at::TensorOptions options) {
+                           return at::empty({batch, 3, 9, 18}, options, at::MemoryFormat::ChannelsLast);
+                         }},
+            OutputLayout{
+                "Slice",
+                [](int64_t batch, at::TensorOptions options) {
+                  return at::empty({batch, 2, 5, 9, 40}, options).select(1, 1).slice(1, 1, 4).slice(3, 3, 39, 2);
+                }}),
+        ::testing::ValuesIn(kDevices)),
+    [](const auto& instance) {
+      return std::get<0>(instance.param).name + c10::DeviceTypeName(std::get<1>(instance.param));
+    });
+
+class BatchAssemblyDeviceTest : public ::testing::TestWithParam<at::DeviceType> {
+ protected:
+  void SetUp() override {
+    if (GetParam() == at::kCUDA && !at::hasCUDA()) GTEST_SKIP() << "no CUDA device here";
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Devices, BatchAssemblyDeviceTest, ::testing::ValuesIn(kDevices),
+                         [](const auto& instance) { return c10::DeviceTypeName(instance.param); });
 
 TEST(BatchAssemblyTest, GivesTheSameForEachNumberOfThreads) {
   const Inputs inputs(31);
@@ -116,7 +146,7 @@ TEST(BatchAssemblyTest, TakesSlicedInputsWithoutCopying) {
   EXPECT_TRUE(at::equal(output, inputs.Expected()));
 }
 
-TEST(MixedBatchAssemblyTest, WeighsTwoViews) {
+TEST_P(BatchAssemblyDeviceTest, WeighsTwoViews) {
   const Inputs one(4), other = [] {
     Inputs inputs(4);
     inputs.index = inputs.index.flip(0);
@@ -124,19 +154,22 @@ TEST(MixedBatchAssemblyTest, WeighsTwoViews) {
     return inputs;
   }();
   const at::Tensor lambda = at::tensor({1.0f, 0.75f, 0.5f, 0.0f});
-  const at::Tensor output = at::empty({4, 3, 9, 18});
-  ASSERT_EQ(
-      MixedBatchAssembly(one.images, at::stack({one.index, other.index}, 1), at::stack({one.params, other.params}, 1),
-                         lambda, at::zeros({4, 4}, at::kInt), one.scale, one.offset, Border::kZero, output),
-      absl::OkStatus());
+  const auto there = [](const at::Tensor& tensor) { return tensor.to(GetParam()); };
+  const at::Tensor output = there(at::empty({4, 3, 9, 18}));
+  ASSERT_EQ(MixedBatchAssembly(there(one.images), there(at::stack({one.index, other.index}, 1)),
+                               there(at::stack({one.params, other.params}, 1)), there(lambda),
+                               there(at::zeros({4, 4}, at::kInt)), there(one.scale), there(one.offset), Border::kZero,
+                               output),
+            absl::OkStatus());
   const at::Tensor weight = lambda.view({4, 1, 1, 1});
-  EXPECT_TRUE(at::equal(output, one.Expected().mul(weight).add(other.Expected().mul(at::rsub(weight, 1)))));
+  EXPECT_TRUE(at::equal(output.cpu(), one.Expected().mul(weight).add(other.Expected().mul(at::rsub(weight, 1)))));
 }
 
-TEST(CropBatchTest, TakesPixels) {
+TEST_P(BatchAssemblyDeviceTest, TakesPixels) {
   Inputs inputs(5);
   inputs.params.zero_();
-  const at::Tensor output = at::empty({5, 9, 18, 3}, at::kByte);
+  inputs = inputs.To(GetParam());
+  const at::Tensor output = at::empty({5, 9, 18, 3}, inputs.images.options());
   ASSERT_EQ(CropBatch(inputs.images, inputs.index, inputs.params, Border::kZero, output), absl::OkStatus());
   EXPECT_TRUE(at::equal(output, inputs.images.index_select(0, inputs.index)));
 }

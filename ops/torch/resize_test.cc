@@ -197,7 +197,7 @@ INSTANTIATE_TEST_SUITE_P(
         ::testing::Values(at::kCPU, at::kCUDA)),
     [](const auto& instance) {
       return std::string(c10::toString(std::get<0>(instance.param))) + std::get<1>(instance.param).name +
-             c10::DeviceTypeName(std::get<2>(instance.param), true);
+             c10::DeviceTypeName(std::get<2>(instance.param));
     });
 
 struct BadCall {

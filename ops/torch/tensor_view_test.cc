@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "ATen/Context.h"
 #include "ATen/ops/arange.h"
 #include "ATen/ops/empty.h"
 #include "ATen/ops/zeros.h"
@@ -67,6 +68,15 @@ TEST(TensorViewTest, TakesScalars) {
   TensorView view = TensorView::Create("x", at::zeros({}, at::kDouble)).value();
   EXPECT_EQ(view.buffer()->dimensions, 0);
   EXPECT_EQ(view.buffer()->type, halide_type_of<double>());
+}
+
+TEST(TensorViewTest, OfACUDATensorKnowsItsMemoryThere) {
+  if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device here";
+  const at::Tensor slice = at::arange(60, at::TensorOptions(at::kCUDA).dtype(at::kInt)).view({3, 4, 5}).select(0, 1);
+  TensorView view = TensorView::Create("x", slice).value();
+  EXPECT_EQ(view.buffer()->host, nullptr);
+  EXPECT_EQ(view.buffer()->device, reinterpret_cast<uint64_t>(slice.data_ptr()));
+  EXPECT_THAT(Strides(*view.buffer()), ElementsAre(1, 5));
 }
 
 struct ElementType {

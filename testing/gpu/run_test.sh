@@ -4,7 +4,15 @@ tar xzf testing/gpu/gpu_bundle.tar.gz --no-same-owner -C "$TEST_TMPDIR"
 cd "$TEST_TMPDIR/gpu_bundle"
 python3 ./run --json=report.json | tee table
 grep -qE "^[0-9]+ passed, [0-9]+ skipped, 0 failed$" table
-grep -qE "^batch_assembly_test +(passed|SKIPPED)" table
+for test in ops.batch_assembly.batch_assembly_test ops.torch.autograd.softmax_loss_test; do
+  grep -qE "^$test +(passed|SKIPPED)" table
+done
+# Every test has instances on CUDA: none is there in vain.
+if grep -E "_test +(passed|SKIPPED) +0 +0 " table; then echo "no instance of these names CUDA"; exit 1; fi
+# Likewise every benchmark.
+for benchmark in bin/*_benchmark; do
+  "$benchmark" --benchmark_list_tests --benchmark_filter=CUDA | grep -q CUDA || { echo "$benchmark has none on CUDA"; exit 1; }
+done
 # A binary that fails makes the run fail.
 printf '#!/bin/sh\nexit 1\n' >bin/broken_test
 chmod +x bin/broken_test

@@ -125,6 +125,38 @@ def retort_cc_benchmark(name, srcs = None, deps = [], tags = [], dry_run_args = 
         data = [":" + name],
     )
 
+def retort_cc_fuzz(name, deps = [], test_deps = [], test_size = "small"):
+    """A function LLVMFuzzerTestOneInput in <name>.cc, which takes any bytes whatever without harm.
+
+    <name>_test.cc calls it by itself, with inputs that it makes and spoils, and hands those it starts from to
+    KeepFuzzSeeds (testing/fuzz/seeds.h); that test runs everywhere. testing/fuzz/run builds and runs <name>_fuzzer.
+
+    Args:
+      name: of the source, by custom fuzz_<what>.
+      deps: of the function.
+      test_deps: of its test, besides.
+      test_size: of its test.
+    """
+    retort_cc_library(
+        name = name,
+        testonly = True,
+        srcs = [name + ".cc"],
+        deps = deps,
+    )
+    retort_cc_test(
+        name = name + "_test",
+        size = test_size,
+        deps = test_deps + [":" + name, "//testing/fuzz:seeds"],
+    )
+    cc_binary(
+        name = name + "_fuzzer",
+        testonly = True,
+        linkopts = ["-fsanitize=fuzzer"],
+        linkstatic = True,
+        tags = ["fuzz", "manual"],
+        deps = [":" + name],
+    )
+
 def retort_proto_library(name, srcs, deps = [], visibility = None):
     """C++ classes of a schema, as "retort/<folder>/x.pb.h"; imports are "retort/<folder>/x.proto".
 

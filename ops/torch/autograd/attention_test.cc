@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ATen/CPUGeneratorImpl.h"
+#include "ATen/Context.h"
 #include "ATen/TensorOperators.h"
 #include "ATen/core/grad_mode.h"
 #include "ATen/ops/arange.h"
@@ -58,6 +59,26 @@ TEST(AttentionTransferTest, EqualsThePublishedValuesInBothPrecisionsAndLayouts) 
       }
     }
   }
+}
+
+TEST(AttentionTransferTest, OnCUDAEqualsThePublishedValues) {
+  if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device here";
+  for (const at::MemoryFormat format : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
+    const auto there = [format](const at::Tensor& x) { return x.to(at::kCUDA, at::kFloat).contiguous(format); };
+    const at::Tensor f = there(Student()).set_requires_grad(true);
+    const at::Tensor loss = *AttentionTransfer(f, *ActivationMap(there(Teacher(8)), {}), {});
+    EXPECT_NEAR(loss.item<double>(), 2.1863983117e-05, 1e-4 * 2.2e-05);
+    loss.backward();
+    EXPECT_NEAR(f.grad().norm().item<double>(), 8.41847366035e-05, 1e-4 * 8.4e-05);
+  }
+}
+
+// 60x60 places in rows of 64 are more than a block keeps; alone they are not.
+TEST(ActivationMapTest, OnCUDATakesSlicesOfManyPlaces) {
+  if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device here";
+  const at::Tensor slice = at::randn({2, 3, 60, 64}, at::TensorOptions(at::kCUDA)).slice(3, 0, 60);
+  const at::Tensor map = *ActivationMap(slice, {}), same = *ActivationMap(slice.cpu(), {});
+  EXPECT_LT((map.cpu() - same).abs().max().item<double>(), 1e-6);
 }
 
 class ActivationKindTest : public ::testing::TestWithParam<std::tuple<ActivationKind, bool>> {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "ATen/Context.h"
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/arange.h"
 #include "ATen/ops/equal.h"
@@ -46,16 +47,19 @@ struct Case {
 
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
-at::Tensor LikeTeacher(const at::Tensor& z) { return Teacher().to(z.scalar_type()); }
+at::Tensor LikeTeacher(const at::Tensor& z) { return Teacher().to(z.options()); }
+
+at::Tensor LabelsLike(const at::Tensor& z) { return Labels().to(z.device()); }
 
 std::vector<Case> Cases() {
   const auto top_two = [](const at::Tensor& z) {
     const auto [values, indices] = LikeTeacher(z).topk(2, 1);
     const DistillParameters parameters = {0, 1, 0, 1};
-    return CrossEntropyTopK(z, Labels(), values, indices.to(at::kInt), LikeTeacher(z).logsumexp(1), parameters)->total;
+    return CrossEntropyTopK(z, LabelsLike(z), values, indices.to(at::kInt), LikeTeacher(z).logsumexp(1), parameters)
+        ->total;
   };
   return {
-      {"CrossEntropy", [](const at::Tensor& z) { return *CrossEntropy(z, Labels(), 0); }, 2.94439764397,
+      {"CrossEntropy", [](const at::Tensor& z) { return *CrossEntropy(z, LabelsLike(z), 0); }, 2.94439764397,
        0.541482431941},
       {"SoftCrossEntropy", [](const at::Tensor& z) { return *SoftCrossEntropy(z, at::softmax(LikeTeacher(z), 1)); },
        2.95898304804, 0.40844585696},
@@ -63,10 +67,10 @@ std::vector<Case> Cases() {
        0.613367842733},
       {"CrossEntropyKl",
        [](const at::Tensor& z) {
-         return CrossEntropyKl(z, Labels(), LikeTeacher(z), {0, 2, 0, 1})->total;
+         return CrossEntropyKl(z, LabelsLike(z), LikeTeacher(z), {0, 2, 0, 1})->total;
        },
        3.1845337876, 0.531258237024},
-      {"Dkd", [](const at::Tensor& z) { return Dkd(z, LikeTeacher(z), Labels(), 4, 1, 8)->total; }, 27.4141671322,
+      {"Dkd", [](const at::Tensor& z) { return Dkd(z, LikeTeacher(z), LabelsLike(z), 4, 1, 8)->total; }, 27.4141671322,
        4.8307917552},
       // Published with the teacher's entropy; the gradient is without.
       {"CrossEntropyTopK", top_two, 0, 0.409173741485},
@@ -85,6 +89,20 @@ TEST_P(SoftmaxLossTest, EqualsThePublishedValuesInBothPrecisions) {
     }
     loss.backward();
     EXPECT_NEAR(z.grad().norm().item<double>(), GetParam().gradient_norm, tolerance * GetParam().gradient_norm);
+  }
+}
+
+TEST_P(SoftmaxLossTest, OnCUDAEqualsThePublishedValues) {
+  if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device here";
+  for (const at::ScalarType type : {at::kDouble, at::kFloat}) {
+    const at::Tensor z = Student().to(at::kCUDA, type).set_requires_grad(true);
+    const at::Tensor loss = GetParam().loss(z);
+    EXPECT_TRUE(loss.is_cuda());
+    if (GetParam().value != 0) {
+      EXPECT_NEAR(loss.item<double>(), GetParam().value, 1e-5 * GetParam().value);
+    }
+    loss.backward();
+    EXPECT_NEAR(z.grad().norm().item<double>(), GetParam().gradient_norm, 1e-5 * GetParam().gradient_norm);
   }
 }
 
