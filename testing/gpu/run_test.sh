@@ -1,5 +1,8 @@
 #!/usr/bin/env bash
 set -euo pipefail
+# For where python3 has no PyTorch.
+LD_LIBRARY_PATH="$(dirname "$(find -L "$TEST_SRCDIR" -name libc10.so -print -quit)")"
+export LD_LIBRARY_PATH
 tar xzf testing/gpu/gpu_bundle.tar.gz --no-same-owner -C "$TEST_TMPDIR"
 cd "$TEST_TMPDIR/gpu_bundle"
 python3 ./run --json=report.json | tee table
