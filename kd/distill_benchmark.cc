@@ -127,7 +127,7 @@ int Main(int64_t threads, int64_t steps, int64_t rounds) {
   const data::Dataset dataset = RandomDataset((steps + 1) * kBatch);
   const auto training = Parse<config::Training>(
       "epochs: 1 batch_size: 128 optimizer { adam {} } augment { crop {} } augment { flip {} }");
-  const auto objective =
+  auto objective =
       Must(Objective::Create(Parse<config::Objective>("term { weight: 0.75 cross_entropy {} } term { weight: 0.25 "
                                                       "distill { temperature: 2 form: SOFT_CROSS_ENTROPY } }")));
   const data::Batcher batcher =

@@ -1,10 +1,11 @@
 #include "retort/kd/objective.h"
 
 #include <algorithm>
-#include <map>
+#include <cmath>
 #include <utility>
 
 #include "ATen/TensorOperators.h"
+#include "ATen/ops/full.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
@@ -34,11 +35,34 @@ std::unique_ptr<Term> BuildTerm(const config::Term& config) {
   return nullptr;
 }
 
+constexpr double kPi = 3.14159265358979323846;
+
+// Share of a ramp of `epochs` epochs that is done in `epoch`, which counts from 0: 1 / epochs in the first.
+double Progress(int64_t epochs, int64_t epoch) {
+  return std::min(1.0, static_cast<double>(epoch + 1) / static_cast<double>(epochs));
+}
+
+double Ramp(const config::WeightSchedule::Ramp& ramp, double progress) {
+  return ramp.from() + (ramp.to() - ramp.from()) * progress;
+}
+
+double StepFactor(const config::WeightSchedule::Steps& steps, int64_t epoch) {
+  double factor = 1;
+  for (const config::WeightSchedule::Steps::Step& step : steps.step()) {
+    if (epoch >= step.epoch()) factor = step.factor();
+  }
+  return factor;
+}
+
+void AddEach(const std::vector<std::string>& from, std::vector<std::string>* into) {
+  for (const std::string& tap : from) {
+    if (std::find(into->begin(), into->end(), tap) == into->end()) into->push_back(tap);
+  }
+}
+
 void Merge(const nn::Request& from, nn::Request* into) {
   into->embedding |= from.embedding;
-  for (const std::string& tap : from.taps) {
-    if (std::find(into->taps.begin(), into->taps.end(), tap) == into->taps.end()) into->taps.push_back(tap);
-  }
+  AddEach(from.taps, &into->taps);
 }
 
 }  // namespace
@@ -58,21 +82,82 @@ absl::StatusOr<Objective> Objective::Create(const config::Objective& config) {
     }
     const int occurrence = ++seen[term->name()];
     objective.names_.push_back(occurrence == 1 ? term->name() : absl::StrCat(term->name(), "_", occurrence));
-    objective.weights_.push_back(config.term(i).weight());
+    objective.configs_.push_back(config.term(i));
+    RETORT_RETURN_IF_ERROR(objective.AddLearnedWeight(config.term(i), i));
     const Needs needs = term->needs();
     Merge(needs.student, &objective.needs_.student);
-    Merge(needs.teacher_outputs, &objective.needs_.teacher_outputs);
+    Merge(needs.targets, &objective.needs_.targets);
+    AddEach(needs.targets.gradients.taps, &objective.needs_.targets.gradients.taps);
+    objective.needs_.targets.gradients.images |= needs.targets.gradients.images;
+    objective.needs_.student_image_gradient |= needs.student_image_gradient;
     objective.needs_.teacher |= needs.teacher;
     objective.terms_.push_back(std::move(term));
   }
   return objective;
 }
 
-absl::StatusOr<Objective::Loss> Objective::Compute(const Step& step) const {
+absl::Status Objective::AddLearnedWeight(const config::Term& config, int index) {
+  if (!config.weight_schedule().has_learned()) return absl::OkStatus();
+  const config::WeightSchedule::Learned& learned = config.weight_schedule().learned();
+  const auto [place, added] = learned_.try_emplace(learned.name());
+  if (added) {
+    place->second = at::full({}, learned.initial(), at::kFloat).set_requires_grad(true);
+  } else if (place->second.item<float>() != static_cast<float>(learned.initial())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "objective.term[", index, "].weight_schedule.learned: \"", learned.name(), "\" starts from ", learned.initial(),
+        " here and from ", place->second.item<float>(), " in a term before; terms that share it must agree"));
+  }
+  return absl::OkStatus();
+}
+
+at::Tensor Objective::Weighted(const config::Term& config, const at::Tensor& value, int64_t epoch) const {
+  const at::Tensor weighted = value * config.weight();
+  const config::WeightSchedule& schedule = config.weight_schedule();
+  switch (schedule.shape_case()) {
+    case config::WeightSchedule::kLinear:
+      return weighted * Ramp(schedule.linear(), Progress(schedule.linear().epochs(), epoch));
+    case config::WeightSchedule::kCosine:
+      return weighted * Ramp(schedule.cosine(), (1 - std::cos(kPi * Progress(schedule.cosine().epochs(), epoch))) / 2);
+    case config::WeightSchedule::kSteps:
+      return weighted * StepFactor(schedule.steps(), epoch);
+    case config::WeightSchedule::kLearned: {
+      const at::Tensor share = learned_.at(schedule.learned().name()).to(value.device()).sigmoid();
+      return weighted * (schedule.learned().complement() ? 1 - share : share);
+    }
+    case config::WeightSchedule::SHAPE_NOT_SET:
+      break;
+  }
+  return weighted;
+}
+
+absl::Status Objective::Prepare(const Step& example, int64_t samples) {
+  for (const std::unique_ptr<Term>& term : terms_) RETORT_RETURN_IF_ERROR(term->Prepare(example, samples));
+  return absl::OkStatus();
+}
+
+std::vector<nn::NamedTensor> Objective::Parameters() const {
+  std::vector<nn::NamedTensor> all;
+  for (size_t i = 0; i < terms_.size(); ++i) {
+    for (auto& [name, tensor] : terms_[i]->Parameters()) all.emplace_back(absl::StrCat(names_[i], ".", name), tensor);
+  }
+  for (const auto& [name, tensor] : learned_) all.emplace_back(absl::StrCat("weight.", name), tensor);
+  return all;
+}
+
+std::vector<nn::NamedTensor> Objective::Buffers() const {
+  std::vector<nn::NamedTensor> all;
+  for (size_t i = 0; i < terms_.size(); ++i) {
+    for (auto& [name, tensor] : terms_[i]->Buffers()) all.emplace_back(absl::StrCat(names_[i], ".", name), tensor);
+  }
+  return all;
+}
+
+absl::StatusOr<Objective::Loss> Objective::Compute(const Step& step) {
   Loss loss;
   for (size_t i = 0; i < terms_.size(); ++i) {
     RETORT_ASSIGN_OR_RETURN(const at::Tensor value, terms_[i]->Compute(step));
-    loss.total = i == 0 ? value * weights_[i] : loss.total.add(value, weights_[i]);
+    const at::Tensor weighted = Weighted(configs_[i], value, step.epoch);
+    loss.total = i == 0 ? weighted : loss.total + weighted;
     loss.parts.push_back(value.detach());
   }
   return loss;

@@ -1,6 +1,8 @@
 // The weighted sum that a student is trained on.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,7 +15,7 @@
 
 namespace retort::kd {
 
-// loss = sum_i weight_i * term_i.
+// loss(epoch) = sum_i weight_i * factor_i(epoch) * term_i, factors as config::WeightSchedule says.
 class Objective {
  public:
   static absl::StatusOr<Objective> Create(const config::Objective& config);
@@ -22,7 +24,14 @@ class Objective {
     at::Tensor total;               // scalar, differentiable
     std::vector<at::Tensor> parts;  // of each term before its weight, detached, in the order of names()
   };
-  absl::StatusOr<Loss> Compute(const Step& step) const;
+  absl::StatusOr<Loss> Compute(const Step& step);
+
+  // Once, before Compute; see Term::Prepare.
+  absl::Status Prepare(const Step& example, int64_t samples);
+
+  // Of all terms, as "<term's name>.<its name>", and learned weights, as "weight.<name>".
+  std::vector<nn::NamedTensor> Parameters() const;
+  std::vector<nn::NamedTensor> Buffers() const;
 
   // Of each term; made unique by its position ("attention", "attention_2").
   const std::vector<std::string>& names() const { return names_; }
@@ -30,8 +39,14 @@ class Objective {
   const Needs& needs() const { return needs_; }
 
  private:
+  absl::Status AddLearnedWeight(const config::Term& config, int index);
+
+  // The term's value times its weight in `epoch`.
+  at::Tensor Weighted(const config::Term& config, const at::Tensor& value, int64_t epoch) const;
+
   std::vector<std::unique_ptr<Term>> terms_;
-  std::vector<double> weights_;
+  std::vector<config::Term> configs_;
+  std::map<std::string, at::Tensor> learned_;  // by name: w of sigmoid(w)
   std::vector<std::string> names_;
   Needs needs_;
 };

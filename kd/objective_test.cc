@@ -1,5 +1,10 @@
 #include "retort/kd/objective.h"
 
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
 #include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
 
@@ -23,7 +28,7 @@ struct Case {
 class ObjectiveTest : public ::testing::TestWithParam<Case> {};
 
 TEST_P(ObjectiveTest, EqualsTheTotalOfAPublishedExperiment) {
-  const absl::StatusOr<Objective> objective = Objective::Create(Parse(GetParam().config));
+  absl::StatusOr<Objective> objective = Objective::Create(Parse(GetParam().config));
   ASSERT_TRUE(objective.ok()) << objective.status();
   const absl::StatusOr<Objective::Loss> loss = objective->Compute(SingleImage());
   ASSERT_TRUE(loss.ok()) << loss.status();
@@ -49,7 +54,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& test) { return test.param.name; });
 
 TEST(ObjectivePartsTest, AreUnweightedNamedAndDetached) {
-  const Objective objective =
+  Objective objective =
       Objective::Create(Parse("term { weight: 2 distill { temperature: 1 } } term { weight: 0 cross_entropy {} } "
                               "term { distill { temperature: 2 } }"))
           .value();
@@ -67,7 +72,7 @@ TEST(ObjectivePartsTest, AreUnweightedNamedAndDetached) {
 }
 
 TEST(ObjectiveNeedsTest, AreThoseOfAllTermsTogether) {
-  const Objective objective =
+  Objective objective =
       Objective::Create(
           Parse("term { attention { pair { student: 'a' teacher: 'x' } } } term { cosine_embedding {} } "
                 "term { attention { pair { student: 'b' teacher: 'x' } pair { student: 'a' teacher: 'y' } } }"))
@@ -75,11 +80,69 @@ TEST(ObjectiveNeedsTest, AreThoseOfAllTermsTogether) {
   EXPECT_EQ(objective.names(), (std::vector<std::string>{"attention", "cosine_embedding", "attention_2"}));
   EXPECT_TRUE(objective.needs().teacher);
   EXPECT_TRUE(objective.needs().student.embedding);
-  EXPECT_TRUE(objective.needs().teacher_outputs.embedding);
+  EXPECT_TRUE(objective.needs().targets.embedding);
   EXPECT_EQ(objective.needs().student.taps, (std::vector<std::string>{"a", "b"}));
-  EXPECT_EQ(objective.needs().teacher_outputs.taps, (std::vector<std::string>{"x", "y"}));
+  EXPECT_EQ(objective.needs().targets.taps, (std::vector<std::string>{"x", "y"}));
 
   EXPECT_FALSE(Objective::Create(Parse("term { cross_entropy {} }"))->needs().teacher);
+}
+
+struct FactorCase {
+  std::string name;
+  const char* schedule;
+  std::vector<std::pair<int64_t, double>> factors;  // epoch from 0, factor
+};
+
+class WeightScheduleTest : public ::testing::TestWithParam<FactorCase> {};
+
+// SingleImage()'s cross-entropy is 1.842350; worked out by hand from the proto's formulas.
+TEST_P(WeightScheduleTest, MultipliesTheWeight) {
+  Objective objective = Objective::Create(Parse(absl::StrCat("term { weight: 3 weight_schedule { ", GetParam().schedule,
+                                                             " } cross_entropy {} }")
+                                                    .c_str()))
+                            .value();
+  for (const auto& [epoch, factor] : GetParam().factors) {
+    Step step = SingleImage();
+    step.epoch = epoch;
+    const Objective::Loss loss = objective.Compute(step).value();
+    EXPECT_NEAR(loss.total.item<double>(), 3 * factor * 1.842350, 1e-5) << epoch;
+    EXPECT_NEAR(loss.parts[0].item<double>(), 1.842350, 1e-6) << epoch;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, WeightScheduleTest,
+    ::testing::Values(FactorCase{"linear", "linear { epochs: 4 }", {{0, 0.25}, {1, 0.5}, {3, 1}, {100, 1}}},
+                      FactorCase{"linear_falling", "linear { epochs: 4 from: 1 to: 0.5 }", {{0, 0.875}, {3, 0.5}}},
+                      FactorCase{"cosine", "cosine { epochs: 2 from: 1 to: 3 }", {{0, 2}, {1, 3}, {5, 3}}},
+                      FactorCase{"steps",
+                                 "steps { step { epoch: 2 factor: 0.1 } step { epoch: 5 factor: 0 } }",
+                                 {{0, 1}, {1, 1}, {2, 0.1}, {4, 0.1}, {5, 0}, {50, 0}}},
+                      FactorCase{"learned", "learned { initial: 1.0986123 }", {{0, 0.75}, {9, 0.75}}},
+                      FactorCase{"learned_complement", "learned { initial: 1.0986123 complement: true }", {{0, 0.25}}}),
+    [](const auto& test) { return test.param.name; });
+
+TEST(LearnedWeightTest, IsOneParameterForAllTermsOfItsName) {
+  Objective objective = Objective::Create(Parse("term { weight_schedule { learned {} } cross_entropy {} } "
+                                                "term { weight_schedule { learned { complement: true } } "
+                                                "distill { temperature: 1 } }"))
+                            .value();
+  ASSERT_EQ(objective.Parameters().size(), 1u);
+  const auto [name, w] = objective.Parameters()[0];
+  EXPECT_EQ(name, "weight.balance");
+  objective.Compute(SingleImage()).value().total.backward();
+  // d/dw [ s CE + (1 - s) KL ] = s (1 - s) (CE - KL), s = 1/2.
+  EXPECT_NEAR(w.grad().item<double>(), 0.25 * (1.842350 - 0.229512), 1e-6);
+}
+
+TEST(LearnedWeightTest, RefusesTwoStartsOfOneName) {
+  const absl::Status status =
+      Objective::Create(Parse("term { weight_schedule { learned {} } cross_entropy {} } "
+                              "term { weight_schedule { learned { initial: 1 } } cross_entropy {} }"))
+          .status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_NE(status.message().find("term[1]"), absl::string_view::npos) << status;
+  EXPECT_NE(status.message().find("balance"), absl::string_view::npos) << status;
 }
 
 TEST(ObjectiveErrorTest, NamesTheTermThatIsEmpty) {
@@ -90,8 +153,7 @@ TEST(ObjectiveErrorTest, NamesTheTermThatIsEmpty) {
 }
 
 TEST(ObjectiveErrorTest, PassesOnTheFaultOfATerm) {
-  const Objective objective =
-      Objective::Create(Parse("term { cross_entropy {} } term { cosine_embedding {} }")).value();
+  Objective objective = Objective::Create(Parse("term { cross_entropy {} } term { cosine_embedding {} }")).value();
   EXPECT_EQ(objective.Compute(SingleImage()).status().code(), absl::StatusCode::kInvalidArgument);
 }
 

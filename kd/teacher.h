@@ -9,6 +9,7 @@
 
 #include "retort/data/batcher.h"
 #include "retort/kd/target_cache.h"
+#include "retort/kd/term.h"
 #include "retort/nn/model.h"
 
 namespace retort::kd {
@@ -18,20 +19,23 @@ class Teacher {
   virtual ~Teacher() = default;
 
   // InvalidArgument if Look could not answer `request`, with what it can and what to do.
-  virtual absl::Status Check(const nn::Request& request) const = 0;
+  virtual absl::Status Check(const TargetRequest& request) const = 0;
 
-  // Targets of a batch, views folded into the batch: logits [V*B,K]. No gradients.
-  virtual absl::StatusOr<nn::Outputs> Look(const data::Batch& batch, const nn::Request& request) = 0;
+  // Targets of a batch, views folded into the batch: logits [V*B,K]. Nothing in them requires gradients.
+  virtual absl::StatusOr<Targets> Look(const data::Batch& batch, const TargetRequest& request) = 0;
 };
 
 // Runs a model in evaluation mode on the batch's own images.
 class LiveTeacher final : public Teacher {
  public:
   explicit LiveTeacher(std::unique_ptr<nn::Model> model);
-  absl::Status Check(const nn::Request& request) const override;
-  absl::StatusOr<nn::Outputs> Look(const data::Batch& batch, const nn::Request& request) override;
+  absl::Status Check(const TargetRequest& request) const override;
+  absl::StatusOr<Targets> Look(const data::Batch& batch, const TargetRequest& request) override;
 
  private:
+  absl::StatusOr<Targets> LookWithGradients(const at::Tensor& images, const at::Tensor& labels,
+                                            const TargetRequest& request);
+
   std::unique_ptr<nn::Model> model_;
 };
 
@@ -39,8 +43,8 @@ class LiveTeacher final : public Teacher {
 class CachedTeacher final : public Teacher {
  public:
   explicit CachedTeacher(TargetCache cache) : cache_(std::move(cache)) {}
-  absl::Status Check(const nn::Request& request) const override;
-  absl::StatusOr<nn::Outputs> Look(const data::Batch& batch, const nn::Request& request) override;
+  absl::Status Check(const TargetRequest& request) const override;
+  absl::StatusOr<Targets> Look(const data::Batch& batch, const TargetRequest& request) override;
 
  private:
   TargetCache cache_;

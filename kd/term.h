@@ -2,25 +2,55 @@
 // one case in kd/objective.cc, lines in kd/terms/BUILD.
 #pragma once
 
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
 #include "ATen/core/Tensor.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 #include "retort/nn/model.h"
 
 namespace retort::kd {
 
+// d(sum_b CE_b)/d(.) of a model: row b depends on image b alone.
+struct Gradients {
+  at::Tensor images;                       // [B,C,H,W]
+  std::map<std::string, at::Tensor> taps;  // shaped as the taps
+};
+
+// What a teacher says of a batch: its outputs, and gradients where a term needs them.
+struct Targets : nn::Outputs {
+  Gradients gradients;
+};
+
 // Everything a term may look at. Views are folded into the batch: B here is V * B of the batcher.
 struct Step {
   nn::Outputs student;
-  nn::Outputs teacher;  // only what some term asked for is defined; never requires gradients
-  at::Tensor labels;    // i64 [B]
+  Targets teacher;    // only what some term asked for is defined; never requires gradients
+  at::Tensor images;  // f32 [B,C,H,W]; the student's logits are differentiable by them if a term says so in its needs
+  at::Tensor labels;  // i64 [B]
+  at::Tensor index;   // i64 [B], which images of the training set
+  int64_t epoch = 0;  // from 0
+};
+
+struct GradientRequest {
+  bool images = false;
+  std::vector<std::string> taps;
+};
+
+struct TargetRequest : nn::Request {
+  GradientRequest gradients;
 };
 
 // What a term reads of each side.
 struct Needs {
   nn::Request student;
-  bool teacher = false;  // reads the teacher's logits or `teacher_outputs`
-  nn::Request teacher_outputs;
+  bool student_image_gradient = false;
+  bool teacher = false;  // reads the teacher's logits or `targets`
+  TargetRequest targets;
 };
 
 class Term {
@@ -31,8 +61,20 @@ class Term {
   virtual const char* name() const = 0;
   virtual Needs needs() const = 0;
 
-  // A scalar, differentiable in the student's outputs. InvalidArgument names the shapes that do not fit together.
-  virtual absl::StatusOr<at::Tensor> Compute(const Step& step) const = 0;
+  // Called once, before Compute, with a step of the shapes to come (B = 2 at most) and the number of training images:
+  // makes the learnable parts, on the student's device and of its type, from LibTorch's default generator.
+  // InvalidArgument names the taps whose shapes do not fit together.
+  // By default: whether Compute accepts the example.
+  virtual absl::Status Prepare(const Step& example, int64_t /*samples*/) { return Compute(example).status(); }
+
+  // A scalar, differentiable in the student's outputs and in Parameters(). InvalidArgument names the shapes that do not
+  // fit together.
+  virtual absl::StatusOr<at::Tensor> Compute(const Step& step) = 0;
+
+  // Learnable parts (projections) and other state (memory banks): trained, checkpointed and resumed with the student,
+  // and no part of it. They share the term's storage.
+  virtual std::vector<nn::NamedTensor> Parameters() const { return {}; }
+  virtual std::vector<nn::NamedTensor> Buffers() const { return {}; }
 };
 
 }  // namespace retort::kd

@@ -84,13 +84,16 @@ std::string MetricsLine(const EpochMetrics& metrics, const std::vector<std::stri
 }
 
 // Everything that the next step depends on.
-std::vector<nn::NamedTensor> Everything(const nn::Model& model, const nn::Optimizer& optimizer, State& state) {
+std::vector<nn::NamedTensor> Everything(const nn::Model& model, const Objective& objective,
+                                        const nn::Optimizer& optimizer, State& state) {
   std::vector<nn::NamedTensor> all = state.Tensors();
   const auto add = [&all](const char* group, const std::vector<nn::NamedTensor>& tensors) {
     for (const auto& [name, tensor] : tensors) all.emplace_back(absl::StrCat(group, name), tensor);
   };
   add("parameter.", model.Parameters());
   add("buffer.", model.Buffers());
+  add("objective.parameter.", objective.Parameters());
+  add("objective.buffer.", objective.Buffers());
   add("optimizer.", optimizer.State());
   return all;
 }
@@ -103,7 +106,7 @@ absl::Status CheckTask(const TrainingTask& task) {
   RETORT_RETURN_IF_ERROR(nn::CheckRequest(*task.model, needs.student, "student"));
   if (!needs.teacher) return absl::OkStatus();
   if (task.teacher == nullptr) return absl::InvalidArgumentError("the objective reads a teacher, and there is none");
-  return task.teacher->Check(needs.teacher_outputs);
+  return task.teacher->Check(needs.targets);
 }
 
 double BaseLearningRate(const config::Optimizer& optimizer) {
@@ -141,15 +144,37 @@ struct Measures {
 };
 
 // Forward, and backward unless the loss is not finite.
-absl::StatusOr<Measures> Learn(const TrainingTask& task, absl::Span<const int64_t> index, int64_t view) {
+// Both sides' view of a batch.
+absl::StatusOr<Step> LookAt(const TrainingTask& task, absl::Span<const int64_t> index, int64_t view) {
   RETORT_ASSIGN_OR_RETURN(const data::Batch batch, task.batcher->Assemble(index, {view}));
   const Needs& needs = task.objective->needs();
+  const int64_t views = batch.view.size(0);
   Step step;
-  step.labels = batch.labels.repeat({batch.view.size(0)});
+  step.images = batch.images.flatten(0, 1);
+  step.labels = batch.labels.repeat({views});
+  step.index = batch.index.repeat({views});
   if (needs.teacher) {
-    RETORT_ASSIGN_OR_RETURN(step.teacher, task.teacher->Look(batch, needs.teacher_outputs));
+    RETORT_ASSIGN_OR_RETURN(step.teacher, task.teacher->Look(batch, needs.targets));
   }
-  step.student = task.model->Forward(batch.images.flatten(0, 1), needs.student);
+  if (needs.student_image_gradient) step.images.set_requires_grad(true);
+  step.student = task.model->Forward(step.images, needs.student);
+  return step;
+}
+
+// Makes the objective's learnable parts. The model is left as it was.
+absl::Status PrepareObjective(const TrainingTask& task) {
+  const size_t size = std::min<size_t>(2, task.train_index.size());
+  SeedDropout(task.seed, /*epoch=*/-1, /*step=*/0);
+  task.model->SetTraining(false);
+  RETORT_ASSIGN_OR_RETURN(const Step step,
+                          LookAt(task, absl::MakeConstSpan(task.train_index).subspan(0, size), task.view_of_epoch(0)));
+  return task.objective->Prepare(step, task.dataset->size);
+}
+
+// Forward, and backward unless the loss is not finite.
+absl::StatusOr<Measures> Learn(const TrainingTask& task, absl::Span<const int64_t> index, int64_t view, int64_t epoch) {
+  RETORT_ASSIGN_OR_RETURN(Step step, LookAt(task, index, view));
+  step.epoch = epoch;
   RETORT_ASSIGN_OR_RETURN(const Objective::Loss loss, task.objective->Compute(step));
 
   Measures measures;
@@ -173,6 +198,15 @@ absl::Status CheckFinite(const std::vector<nn::NamedTensor>& parameters, int64_t
   return absl::OkStatus();
 }
 
+// What the optimiser moves: the model's parameters, and the objective's.
+std::vector<nn::NamedTensor> Trained(const TrainingTask& task) {
+  std::vector<nn::NamedTensor> all = task.model->Parameters();
+  for (const auto& [name, parameter] : task.objective->Parameters()) {
+    all.emplace_back(absl::StrCat("objective.", name), parameter);
+  }
+  return all;
+}
+
 class Trainer {
  public:
   Trainer(const TrainingTask& task, const TrainingRun& run)
@@ -183,10 +217,10 @@ class Trainer {
         images_(static_cast<int64_t>(task.train_index.size())),
         batch_size_(task.training.batch_size()),
         steps_((images_ + batch_size_ - 1) / batch_size_),
-        parameters_(task.model->Parameters()),
+        parameters_(Trained(task)),
         optimizer_(nn::BuildOptimizer(task.training.optimizer(), parameters_)),
         state_(epochs_, static_cast<int64_t>(names_.size())),
-        everything_(Everything(*task.model, *optimizer_, state_)),
+        everything_(Everything(*task.model, *task.objective, *optimizer_, state_)),
         checkpoints_(run.work_dir, run.identity, run.on_warning) {
     task.model->SetTraining(true);
   }
@@ -227,7 +261,7 @@ class Trainer {
       const auto index = absl::MakeConstSpan(order).subspan(state_.step * batch_size_, batch_size_);
       SeedDropout(task_.seed, state_.epoch, state_.step);
       nn::ZeroGrad(parameters_);
-      RETORT_ASSIGN_OR_RETURN(const Measures measures, Learn(task_, index, view));
+      RETORT_ASSIGN_OR_RETURN(const Measures measures, Learn(task_, index, view, state_.epoch));
       if (!std::isfinite(measures.loss)) return Diverged(measures);
       optimizer_->Step(factor);
       Add(measures, static_cast<double>(index.size()));
@@ -323,6 +357,7 @@ class Trainer {
 
 absl::StatusOr<std::vector<EpochMetrics>> Train(const TrainingTask& task, const TrainingRun& run) {
   RETORT_RETURN_IF_ERROR(CheckTask(task));
+  RETORT_RETURN_IF_ERROR(PrepareObjective(task));
   return Trainer(task, run).Run();
 }
 

@@ -21,7 +21,7 @@ namespace retort::kd {
 // What is trained, on what. Pointers are borrowed.
 struct TrainingTask {
   nn::Model* model = nullptr;
-  const Objective* objective = nullptr;
+  Objective* objective = nullptr;
   Teacher* teacher = nullptr;  // null if no term needs one
   const data::Dataset* dataset = nullptr;
   const data::Batcher* batcher = nullptr;  // draws the views that are trained on

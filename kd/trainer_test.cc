@@ -212,8 +212,8 @@ TEST(TrainerTest, ReportsProgressAfterEveryStep) {
 class NotingTeacher final : public Teacher {
  public:
   explicit NotingTeacher(Teacher* teacher) : teacher_(teacher) {}
-  absl::Status Check(const nn::Request& request) const override { return teacher_->Check(request); }
-  absl::StatusOr<nn::Outputs> Look(const data::Batch& batch, const nn::Request& request) override {
+  absl::Status Check(const TargetRequest& request) const override { return teacher_->Check(request); }
+  absl::StatusOr<Targets> Look(const data::Batch& batch, const TargetRequest& request) override {
     const int64_t* const images = batch.index.const_data_ptr<int64_t>();
     batches.emplace_back(images, images + batch.index.numel());
     views.push_back(batch.view.item<int64_t>());
@@ -235,12 +235,14 @@ TEST(TrainerTest, EveryEpochShowsEveryImageOnceInItsOwnOrder) {
   tiny.task.teacher = &teacher;
   tiny.task.view_of_epoch = [](int64_t epoch) { return 10 + epoch; };
   ASSERT_TRUE(Train(tiny.task, RunIn(NewFolder())).ok());
-  ASSERT_THAT(teacher.batches, SizeIs(15));
+  ASSERT_THAT(teacher.batches, SizeIs(16));
+  // The objective is made from a look at two images.
+  EXPECT_THAT(teacher.batches[0], SizeIs(2));
   std::set<std::vector<int64_t>> orders;
   for (size_t epoch = 0; epoch < 3; ++epoch) {
     std::vector<int64_t> order;
-    for (size_t step = 5 * epoch; step < 5 * epoch + 5; ++step) {
-      EXPECT_THAT(teacher.batches[step], SizeIs(step % 5 == 4 ? 1 : 4));
+    for (size_t step = 5 * epoch + 1; step <= 5 * epoch + 5; ++step) {
+      EXPECT_THAT(teacher.batches[step], SizeIs(step % 5 == 0 ? 1 : 4));
       EXPECT_EQ(teacher.views[step], static_cast<int64_t>(10 + epoch));
       order.insert(order.end(), teacher.batches[step].begin(), teacher.batches[step].end());
     }
@@ -296,10 +298,10 @@ TEST(TrainerTest, DivergenceInTheLastStepIsFound) {
 // A teacher that must not be asked.
 class SilentTeacher final : public Teacher {
  public:
-  absl::Status Check(const nn::Request&) const override {
+  absl::Status Check(const TargetRequest&) const override {
     return absl::InvalidArgumentError("this teacher knows nothing");
   }
-  absl::StatusOr<nn::Outputs> Look(const data::Batch&, const nn::Request&) override {
+  absl::StatusOr<Targets> Look(const data::Batch&, const TargetRequest&) override {
     ADD_FAILURE();
     return absl::InternalError("asked");
   }
@@ -489,6 +491,11 @@ INSTANTIATE_TEST_SUITE_P(
                    "epochs: 3 batch_size: 4 optimizer { adam { learning_rate: 0.02 } } "
                    "schedule { warmup_epochs: 1 cosine {} } augment { crop { pad: 1 } } augment { flip {} }",
                    5},
+        ResumeCase{"LearnedWeights",
+                   "term { weight_schedule { learned {} } cross_entropy {} } "
+                   "term { weight_schedule { learned { complement: true } } cross_entropy { label_smoothing: 0.1 } } "
+                   "term { weight_schedule { linear { epochs: 3 } } distill {} }",
+                   "epochs: 3 batch_size: 4 optimizer { adam { learning_rate: 0.02 } }", 0},
         ResumeCase{"SgdDistillation", kDistillation,
                    "epochs: 2 batch_size: 4 optimizer { sgd { learning_rate: 0.1 momentum: 0.9 weight_decay: 1e-3 } }",
                    0}),

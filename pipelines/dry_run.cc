@@ -101,7 +101,7 @@ class Rehearsal {
                      const config::Training& training) {
     const data::Dataset& dataset = TrainSplit(stage);
     RETORT_RETURN_IF_ERROR(ResolveNormalization(training.normalize(), dataset).status());
-    RETORT_ASSIGN_OR_RETURN(const kd::Objective objective, kd::Objective::Create(objective_config));
+    RETORT_ASSIGN_OR_RETURN(kd::Objective objective, kd::Objective::Create(objective_config));
     RETORT_ASSIGN_OR_RETURN(std::unique_ptr<nn::Model> model, Build(config, dataset));
     RETORT_ASSIGN_OR_RETURN(const data::Batch batch, OneBatch(dataset, training.batch_size()));
     const at::Tensor images = batch.images.flatten(0, 1);
@@ -124,14 +124,18 @@ class Rehearsal {
 
     kd::Step step;
     RETORT_RETURN_IF_ERROR(nn::CheckRequest(*model, objective.needs().student, "student"));
+    if (objective.needs().student_image_gradient) images.set_requires_grad(true);
     step.student = model->Forward(images, objective.needs().student);
+    step.images = images;
     step.labels = batch.labels;
+    step.index = batch.index;
     if (objective.needs().teacher) {
       RETORT_ASSIGN_OR_RETURN(std::unique_ptr<nn::Model> teacher_model, Build(ModelOf(TeacherOf(stage)), dataset));
       kd::LiveTeacher teacher(std::move(teacher_model));
-      RETORT_RETURN_IF_ERROR(teacher.Check(objective.needs().teacher_outputs));
-      RETORT_ASSIGN_OR_RETURN(step.teacher, teacher.Look(batch, objective.needs().teacher_outputs));
+      RETORT_RETURN_IF_ERROR(teacher.Check(objective.needs().targets));
+      RETORT_ASSIGN_OR_RETURN(step.teacher, teacher.Look(batch, objective.needs().targets));
     }
+    RETORT_RETURN_IF_ERROR(objective.Prepare(step, dataset.size));
     RETORT_RETURN_IF_ERROR(objective.Compute(step).status());
     out_ << "    objective        " << absl::StrJoin(objective.names(), " + ") << "\n";
     return absl::OkStatus();

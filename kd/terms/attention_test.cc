@@ -14,7 +14,7 @@ namespace {
 config::Attention OnePair(config::Attention::Form form) {
   config::Attention config;
   config.set_form(form);
-  config::Attention::Pair* pair = config.add_pair();
+  config::TapPair* pair = config.add_pair();
   pair->set_student("conv2");
   pair->set_teacher("conv4");
   return config;
@@ -114,7 +114,7 @@ TEST(AttentionTest, SumsOverPairsAndAsksForEachTapOnce) {
   const TermOf twice = OfStudent(config, TeacherMap(8, 8));
   EXPECT_DOUBLE_EQ(twice(StudentMap()).item<double>(), 2 * once(StudentMap()).item<double>());
   EXPECT_EQ(MakeAttention(config)->needs().student.taps, std::vector<std::string>{"conv2"});
-  EXPECT_EQ(MakeAttention(config)->needs().teacher_outputs.taps, std::vector<std::string>{"conv4"});
+  EXPECT_EQ(MakeAttention(config)->needs().targets.taps, std::vector<std::string>{"conv4"});
 }
 
 TEST(AttentionTest, IsFiniteWhereEveryUnitIsDead) {

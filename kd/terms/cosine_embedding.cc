@@ -27,11 +27,11 @@ class CosineEmbedding final : public Term {
     Needs needs;
     needs.student.embedding = true;
     needs.teacher = true;
-    needs.teacher_outputs.embedding = true;
+    needs.targets.embedding = true;
     return needs;
   }
 
-  absl::StatusOr<at::Tensor> Compute(const Step& step) const override {
+  absl::StatusOr<at::Tensor> Compute(const Step& step) override {
     const at::Tensor& student = step.student.embedding;
     const at::Tensor& teacher = step.teacher.embedding;
     if (!student.defined() || !teacher.defined() || student.dim() != 2 || teacher.dim() != 2 ||

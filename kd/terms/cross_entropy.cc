@@ -16,7 +16,7 @@ class CrossEntropy final : public Term {
   const char* name() const override { return "cross_entropy"; }
   Needs needs() const override { return {}; }
 
-  absl::StatusOr<at::Tensor> Compute(const Step& step) const override {
+  absl::StatusOr<at::Tensor> Compute(const Step& step) override {
     const at::Tensor& logits = step.student.logits;
     if (logits.dim() != 2 || step.labels.dim() != 1 || logits.size(0) != step.labels.size(0)) {
       return absl::InvalidArgumentError(absl::StrCat("cross_entropy: logits ", ShapeText(logits), " and labels ",

@@ -24,7 +24,7 @@ class DistillKl final : public Term {
     return needs;
   }
 
-  absl::StatusOr<at::Tensor> Compute(const Step& step) const override {
+  absl::StatusOr<at::Tensor> Compute(const Step& step) override {
     const at::Tensor& student = step.student.logits;
     const at::Tensor& teacher = step.teacher.logits;
     if (!teacher.defined() || student.dim() != 2 || student.sizes() != teacher.sizes()) {

@@ -36,7 +36,8 @@ absl::StatusOr<StageOutput> RunCacheLogits(const StageContext& context) {
   RETORT_ASSIGN_OR_RETURN(const data::Batcher batcher, MakeBatcher(context, &dataset, plan, normalization));
 
   kd::LiveTeacher teacher(std::move(trained.model));
-  const nn::Request request{.embedding = config.embedding(), .taps = {}};
+  kd::TargetRequest request;
+  request.embedding = config.embedding();
   kd::TargetCacheBuilder builder(
       views.count(), dataset.size, config.embedding(),
       config.precision() == config::CacheLogits::FP16 ? kd::TargetPrecision::kFp16 : kd::TargetPrecision::kFp32);
@@ -49,7 +50,7 @@ absl::StatusOr<StageOutput> RunCacheLogits(const StageContext& context) {
       std::vector<int64_t> index(static_cast<size_t>(std::min(kEvaluationBatch, dataset.size - first)));
       std::iota(index.begin(), index.end(), first);
       RETORT_ASSIGN_OR_RETURN(const data::Batch batch, batcher.Assemble(index, {view}));
-      RETORT_ASSIGN_OR_RETURN(const nn::Outputs outputs, teacher.Look(batch, request));
+      RETORT_ASSIGN_OR_RETURN(const kd::Targets outputs, teacher.Look(batch, request));
       RETORT_RETURN_IF_ERROR(builder.Put(view, batch.index, outputs));
       correct += at::sum(at::eq(at::argmax(outputs.logits, 1), batch.labels)).item<int64_t>();
       progress.Update(view * dataset.size + first + static_cast<int64_t>(index.size()), "");

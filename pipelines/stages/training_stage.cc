@@ -43,7 +43,7 @@ absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const Train
                             nn::LoadInitialWeights(*weights, context.weights_sha256, model.get()));
     for (const std::string& line : report.Lines()) std::cerr << "initial weights: " << line << "\n";
   }
-  RETORT_ASSIGN_OR_RETURN(const kd::Objective objective, kd::Objective::Create(*setup.objective));
+  RETORT_ASSIGN_OR_RETURN(kd::Objective objective, kd::Objective::Create(*setup.objective));
 
   data::Split split{EveryIndex(dataset), {}};
   if (setup.train->has_validation()) {

@@ -1,0 +1,29 @@
+// Pairs of taps that a term compares.
+#pragma once
+
+#include "ATen/core/Tensor.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "google/protobuf/repeated_field.h"
+
+#include "retort/kd/objective.pb.h"
+#include "retort/kd/term.h"
+
+namespace retort::kd {
+
+// Puts both sides' taps among what a term needs, each once.
+void AddTaps(const google::protobuf::RepeatedPtrField<config::TapPair>& pairs, Needs* needs);
+
+struct FeatureMaps {
+  at::Tensor student;  // [B,C_s,H_s,W_s]
+  at::Tensor teacher;  // [B,C_t,H_t,W_t]
+};
+
+// InvalidArgument, in the name of `term`, unless both taps are there and [B,C,H,W] with the same B.
+absl::StatusOr<FeatureMaps> Maps(const Step& step, const config::TapPair& pair, absl::string_view term);
+
+// The larger map of the pair average-pooled (adaptively) to the smaller one's H and W. InvalidArgument also if neither
+// is the larger one in both height and width.
+absl::StatusOr<FeatureMaps> PooledMaps(const Step& step, const config::TapPair& pair, absl::string_view term);
+
+}  // namespace retort::kd
