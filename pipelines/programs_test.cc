@@ -311,6 +311,112 @@ TEST_F(ProgramsTest, MissingCifarFilesAreNamed) {
   EXPECT_THAT(finished.err, HasSubstr("//tools:fetch"));
 }
 
+// Trains for a step so small that no weight changes.
+constexpr char kFinetuned[] = R"(
+name: "finetuned"
+stage { name: "images" ingest { procedural { train_size: 64 test_size: 32 } } }
+stage {
+  name: "again"
+  finetune {
+    data: "images"
+    model { deep_nn { conv1: 8 conv2: 8 conv3: 8 conv4: 8 hidden: 16 } }
+    objective { term { cross_entropy { } } }
+    train { epochs: 1 batch_size: 64 optimizer { sgd { learning_rate: 1e-30 } } }
+    initial_weights { path: "given.safetensors" }
+  }
+}
+)";
+
+class InitialWeightsTest : public ProgramsTest {
+ protected:
+  // Leaves the teacher of kTiny as given.safetensors where the user is.
+  void SetUp() override {
+    ProgramsTest::SetUp();
+    const Finished trained = RunProgram(Command("finetune", "teachers"));
+    ASSERT_EQ(trained.exit_code, 0) << trained.err;
+    const absl::StatusOr<std::string> bytes = data::ReadFile(Model("teachers"));
+    ASSERT_TRUE(bytes.ok()) << bytes.status();
+    given_ = *bytes;
+    Write("given.safetensors", given_);
+    Write("tiny.textproto", kFinetuned);
+  }
+
+  // The model of the only finetune artifact in `store`.
+  std::string Model(const std::string& store) const {
+    const auto opened = ArtifactStore::Open(Path(store));
+    EXPECT_TRUE(opened.ok()) << opened.status();
+    const auto entries = opened->List(/*verify=*/true);
+    EXPECT_TRUE(entries.ok()) << entries.status();
+    for (const ArtifactStore::Entry& entry : *entries) {
+      if (entry.kind == "finetune" && entry.artifact.ok()) return entry.artifact->File("model.safetensors");
+    }
+    return "";
+  }
+
+  Finished Run(std::vector<std::string> more = {}) const {
+    return RunProgram(Command("finetune", "store", std::move(more)), {"BUILD_WORKING_DIRECTORY=" + folder_});
+  }
+
+  std::string given_;
+};
+
+TEST_F(InitialWeightsTest, AreLoadedAndTheirContentDecidesTheKey) {
+  const Finished first = Run();
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_EQ(data::ReadFile(Model("store")).value(), given_);
+
+  Write("moved.safetensors", given_);
+  const Finished moved = Run({"--set=again.initial_weights.path=moved.safetensors"});
+  EXPECT_EQ(moved.exit_code, 0) << moved.err;
+  EXPECT_THAT(moved.err, Not(HasSubstr("RUN")));
+
+  // Another content; and since the file has a SHA-256 of itself, a damaged one.
+  std::string changed = given_;
+  changed.back() = static_cast<char>(changed.back() ^ 1);
+  Write("given.safetensors", changed);
+  const Finished plan = Run({"--plan"});
+  EXPECT_EQ(plan.exit_code, 0) << plan.err;
+  EXPECT_THAT(plan.out, HasSubstr("+initial_weights: "));
+  const Finished damaged = Run();
+  EXPECT_EQ(damaged.exit_code, 65) << damaged.err;
+  EXPECT_THAT(damaged.err, HasSubstr("given.safetensors"));
+}
+
+TEST_F(InitialWeightsTest, AMissingFileAndAFolderAreNamed) {
+  for (const char* mode : {"--dry_run", "--plan", "--set=seed=0"}) {
+    const Finished missing = Run({mode, "--set=again.initial_weights.path=none.pth"});
+    EXPECT_EQ(missing.exit_code, 66) << missing.err;
+    EXPECT_THAT(missing.err, HasSubstr(Path("none.pth")));
+  }
+  EXPECT_EQ(Run({"--set=again.initial_weights.path=."}).exit_code, 78);
+}
+
+TEST_F(InitialWeightsTest, WhatDoesNotFitHasToBeAllowed) {
+  const std::vector<std::string> wider = {"--set=again.model.deep_nn.hidden=32"};
+  const Finished refused = Run(wider);
+  EXPECT_EQ(refused.exit_code, 78) << refused.err;
+  EXPECT_THAT(refused.err, HasSubstr("\"classifier.0.weight\" is F32"));
+  EXPECT_THAT(refused.err, HasSubstr("\"classifier.3.weight\" is F32"));
+  for (const bool dry : {true, false}) {
+    std::vector<std::string> allowed = wider;
+    allowed.push_back("--set=again.initial_weights.allow_mismatched=[\"classifier.*\"]");
+    if (dry) allowed.push_back("--dry_run");
+    const Finished finished = Run(allowed);
+    EXPECT_EQ(finished.exit_code, 0) << finished.err;
+    EXPECT_THAT(dry ? finished.out : finished.err, HasSubstr("of another kind, kept: classifier.0.weight"));
+  }
+}
+
+TEST_F(InitialWeightsTest, ARuleThatCannotBeReadIsAFaultOfTheConfig) {
+  const std::string path = "path: \"given.safetensors\"";
+  std::string broken = kFinetuned;
+  broken.replace(broken.find(path), path.size(), path + " rename { from: \"a.{x\" to: \"b\" }");
+  Write("tiny.textproto", broken);
+  const Finished finished = Run();
+  EXPECT_EQ(finished.exit_code, 78) << finished.err;
+  EXPECT_THAT(finished.err, HasSubstr("initial_weights.rename[0]"));
+}
+
 TEST_F(ProgramsTest, DryRunWritesNothing) {
   const Finished finished = RunProgram(Command("distill", "store", {"--dry_run"}));
   EXPECT_EQ(finished.exit_code, 0) << finished.err;

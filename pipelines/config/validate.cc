@@ -168,7 +168,7 @@ class Validator {
       config::KeyMap alone;
       *alone.add_rule() = weights.rename(i);
       const absl::Status status = nn::KeyMap::Create(alone).status();
-      if (!status.ok()) cursor.Field("rename", i).Complain(status.message());
+      if (!status.ok()) cursor.Field("rename", i).Complain(std::string(status.message()));
     }
   }
 
