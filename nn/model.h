@@ -53,6 +53,10 @@ class Model {
   virtual std::vector<NamedTensor> Parameters() const = 0;
   virtual std::vector<NamedTensor> Buffers() const = 0;
 
+  // `stored`, a tensor `name` of another shape than this model's, made to fit it, such as position embeddings of
+  // another image size; undefined where nothing can be made of it.
+  virtual at::Tensor Refit(absl::string_view /*name*/, const at::Tensor& /*stored*/) const { return {}; }
+
   // Training mode turns on dropout and batch statistics. A new model is in training mode.
   virtual void SetTraining(bool training) = 0;
 };

@@ -132,6 +132,7 @@ std::vector<std::string> LoadReport::Lines() const {
   if (!prefix.empty()) lines.push_back(absl::StrCat("names without \"", prefix, "\""));
   for (const std::string& name : missing) lines.push_back(absl::StrCat("not in the file, kept: ", name));
   for (const std::string& name : mismatched) lines.push_back(absl::StrCat("of another kind, kept: ", name));
+  for (const std::string& name : refitted) lines.push_back(absl::StrCat("resampled: ", name));
   for (const std::string& name : unexpected) lines.push_back(absl::StrCat("only in the file, passed over: ", name));
   return lines;
 }
@@ -154,8 +155,11 @@ absl::StatusOr<at::Tensor> AsTensor(const data::StridedView& view) {
       buffer.mutable_data_ptr(), view.shape, view.strides, [buffer](void*) {}, options);
 }
 
-absl::StatusOr<LoadReport> LoadTensors(const data::WeightFile& file, absl::Span<const NamedTensor> tensors,
-                                       const LoadOptions& options) {
+namespace {
+
+// `model` may be null.
+absl::StatusOr<LoadReport> Load(const data::WeightFile& file, absl::Span<const NamedTensor> tensors,
+                                const LoadOptions& options, const Model* model) {
   LoadReport report;
   std::vector<std::string> faults;
   // Where a fault goes, depending on whether it is allowed.
@@ -178,6 +182,7 @@ absl::StatusOr<LoadReport> LoadTensors(const data::WeightFile& file, absl::Span<
   CheckPatterns(options.allow_mismatched, "allow_mismatched", tensors, &faults);
 
   std::vector<std::pair<const data::StridedView*, at::Tensor>> copies;
+  std::vector<std::pair<at::Tensor, at::Tensor>> refits;  // from, to
   for (const auto& [name, tensor] : tensors) {
     const auto found = stored.find(name);
     if (found == stored.end()) {
@@ -192,6 +197,14 @@ absl::StatusOr<LoadReport> LoadTensors(const data::WeightFile& file, absl::Span<
     }
     const std::string is = data::DescribeTensor(view.dtype, view.shape);
     const std::string should_be = Describe(tensor.sizes(), c10::toString(tensor.scalar_type()));
+    if (model != nullptr && !FitsAny(name, options.allow_mismatched) && Converts(view.dtype, tensor.scalar_type())) {
+      RETORT_ASSIGN_OR_RETURN(const at::Tensor read, AsTensor(view));
+      if (const at::Tensor refit = model->Refit(name, read); refit.defined() && refit.sizes() == tensor.sizes()) {
+        refits.emplace_back(refit, tensor);
+        report.refitted.push_back(absl::StrCat(name, ", ", is, " to ", should_be));
+        continue;
+      }
+    }
     note(name, options.allow_mismatched, &report.mismatched, absl::StrCat(name, ", ", is, " for ", should_be),
          absl::StrCat("\"", name, "\" is ", is, " in the file, but must be ", should_be));
   }
@@ -213,7 +226,15 @@ absl::StatusOr<LoadReport> LoadTensors(const data::WeightFile& file, absl::Span<
     tensor.copy_(source);
     file.storage().Release(view->bytes);
   }
+  for (const auto& [from, to] : refits) to.copy_(from);
   return report;
+}
+
+}  // namespace
+
+absl::StatusOr<LoadReport> LoadTensors(const data::WeightFile& file, absl::Span<const NamedTensor> tensors,
+                                       const LoadOptions& options) {
+  return Load(file, tensors, options, /*model=*/nullptr);
 }
 
 absl::Status SaveModel(const std::string& path, const Model& model,
@@ -228,7 +249,7 @@ absl::Status LoadModel(const std::string& path, Model* model) {
 
 absl::StatusOr<LoadReport> LoadModel(const data::WeightFile& file, Model* model, const LoadOptions& options) {
   RETORT_RETURN_IF_ERROR(file.Verify());
-  return LoadTensors(file, StateOf(*model), options);
+  return Load(file, StateOf(*model), options, model);
 }
 
 }  // namespace retort::nn

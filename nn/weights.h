@@ -30,6 +30,7 @@ struct LoadReport {
   std::vector<std::string> missing;
   std::vector<std::string> unexpected;
   std::vector<std::string> mismatched;  // with both shapes
+  std::vector<std::string> refitted;    // by Model::Refit, with both shapes
   // "module." or "_orig_mod.", or both in a row: see LoadTensors.
   std::string prefix;
 
@@ -58,7 +59,7 @@ absl::StatusOr<at::Tensor> AsTensor(const data::StridedView& view);
 // Parameters, then buffers.
 absl::Status SaveModel(const std::string& path, const Model& model, const std::map<std::string, std::string>& metadata);
 absl::Status LoadModel(const std::string& path, Model* model);
-// Verifies the file's own hashes too.
+// Verifies the file's own hashes too. A tensor of another shape is what Model::Refit makes of it, if anything.
 absl::StatusOr<LoadReport> LoadModel(const data::WeightFile& file, Model* model, const LoadOptions& options);
 
 }  // namespace retort::nn

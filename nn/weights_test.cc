@@ -270,6 +270,42 @@ TEST(ModelTest, ComesBackFromItsFileInAnotherLayout) {
   }
 }
 
+// 32 px to 48 px at patch 16: 2x2 places become 3x3, the class token stays as it is. The resampled numbers themselves
+// are held against timm's in position_embedding_test.
+TEST(ModelTest, PositionEmbeddingsOfAnotherImageSizeAreResampled) {
+  config::Model config;
+  config.mutable_vit()->set_width(6);
+  config.mutable_vit()->set_heads(1);
+  config.mutable_vit()->set_depth(1);
+  const auto small = BuildModel(config, {3, 32, 32, 2}, 1, false).value();
+  const auto large = BuildModel(config, {3, 48, 48, 2}, 2, false).value();
+  const auto position = [](const Model& model) {
+    for (const auto& [name, tensor] : model.Parameters()) {
+      if (name == "pos_embed") return tensor.detach();
+    }
+    return at::Tensor();
+  };
+  const std::string path = Path("positions.safetensors");
+  ASSERT_TRUE(SaveModel(path, *small, {}).ok());
+  const data::WeightFile file = data::WeightFile::Open(path).value();
+  const auto report = LoadModel(file, large.get(), {});
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_THAT(report->refitted,
+              ElementsAre(AllOf(HasSubstr("pos_embed"), HasSubstr("[1,5,6]"), HasSubstr("[1,10,6]"))));
+  EXPECT_TRUE(at::equal(position(*large)[0][0], position(*small)[0][0]));
+  EXPECT_FALSE(at::equal(position(*large)[0][1], position(*large)[0][9]));
+
+  // Allowed to differ, it stays; of another width, nothing can be made of it.
+  LoadOptions keep;
+  keep.allow_mismatched = {"pos_embed"};
+  const at::Tensor before = position(*large).clone();
+  ASSERT_TRUE(LoadModel(file, large.get(), keep).ok());
+  EXPECT_TRUE(at::equal(position(*large), before));
+  config.mutable_vit()->set_width(12);
+  const auto wide = BuildModel(config, {3, 48, 48, 2}, 2, false).value();
+  EXPECT_THAT(LoadModel(file, wide.get(), {}).status().message(), HasSubstr("\"pos_embed\" is"));
+}
+
 TEST(ModelErrorTest, FindsADamagedFile) {
   const std::string path = Path("damaged.safetensors");
   const std::unique_ptr<Model> model = Light(1, true);

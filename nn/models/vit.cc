@@ -24,6 +24,7 @@
 #include "retort/data/io/status_macros.h"
 #include "retort/nn/models/blocks.h"
 #include "retort/nn/models/module_model.h"
+#include "retort/nn/models/position_embedding.h"
 
 namespace retort::nn {
 namespace {
@@ -103,9 +104,11 @@ std::string BlockName(size_t index) { return absl::StrCat("block", index + 1); }
 class Vit final : public ModuleModel {
  public:
   Vit(const config::Vit& config, const ModelShape& shape)
-      : config_(config), prefix_((config.class_token() ? 1 : 0) + (config.distillation_token() ? 1 : 0)) {
+      : config_(config),
+        prefix_((config.class_token() ? 1 : 0) + (config.distillation_token() ? 1 : 0)),
+        grid_{shape.height / config.patch(), shape.width / config.patch()} {
     const int64_t width = config.width();
-    const int64_t tokens = prefix_ + (shape.height / config.patch()) * (shape.width / config.patch());
+    const int64_t tokens = prefix_ + grid_.rows * grid_.columns;
     if (config.class_token()) class_token_ = root().register_parameter("cls_token", at::empty({1, 1, width}));
     position_ = root().register_parameter("pos_embed", at::empty({1, tokens, width}));
     if (config.distillation_token()) {
@@ -126,6 +129,12 @@ class Vit final : public ModuleModel {
       distillation_head_ = root().register_module("head_dist", torch::nn::Linear(width, shape.classes));
     }
     Init();
+  }
+
+  // Position embeddings of a square image of another size.
+  at::Tensor Refit(absl::string_view name, const at::Tensor& stored) const override {
+    if (name != "pos_embed" || stored.dim() != 3 || stored.size(2) != config_.width()) return {};
+    return ResamplePositionEmbedding(stored, prefix_, grid_).value_or(at::Tensor());
   }
 
   Outputs Forward(const at::Tensor& images, const Request& request) override {
@@ -216,6 +225,7 @@ class Vit final : public ModuleModel {
 
   const config::Vit config_;
   const int64_t prefix_;  // tokens before those of the patches
+  const PatchGrid grid_;
   at::Tensor class_token_;
   at::Tensor position_;
   at::Tensor distillation_token_;
