@@ -102,7 +102,7 @@ TEST_F(FileTest, MissingFileIsNamed) {
 
 TEST_F(FileTest, FolderIsNoFile) {
   EXPECT_EQ(ReadFile(folder_).status().code(), absl::StatusCode::kInternal);
-  EXPECT_EQ(MappedFile::Open(folder_).status().code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(MappedFile::Open(folder_).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(WriteFileAtomically(folder_, "1").code(), absl::StatusCode::kInternal);
   EXPECT_TRUE(Names().empty());
 }

@@ -97,8 +97,8 @@ const std::vector<BadConfig>& BadConfigs() {
        .faults = {"$:2:1: no field \"colour\"; permitted: deployment, name, numerics, seed, stage"}},
       {.name = "UnknownFieldOfAChild",
        .edits = {{"replicates: 3", "epochs: 3"}},
-       .faults = {"$:26:5: stage \"student\": no field \"epochs\"; permitted: data, model, objective, replicates, "
-                  "targets, teacher, train, view_use; did you mean \"train.epochs\"?"}},
+       .faults = {"$:26:5: stage \"student\": no field \"epochs\"; permitted: data, initial_weights, model, objective, "
+                  "replicates, targets, teacher, train, view_use; did you mean \"train.epochs\"?"}},
       {.name = "UnknownKindOfStage",
        .edits = {{"views\" augment {", "views\" augmentation {"}},
        .faults = {"$:13:23: stage \"views\": no field \"augmentation\"; permitted: augment, cache_logits, distill, "
@@ -108,7 +108,8 @@ const std::vector<BadConfig>& BadConfigs() {
        .faults = {"$:3:32: stage \"cifar\": no field \"imagenet\"; permitted: cifar10, cifar100, procedural"}},
       {.name = "UnknownModel",
        .edits = {{"model { deep_nn { hidden: 64 } }", "model { resnet18 {} }"}},
-       .faults = {"$:8:13: stage \"teacher\": model: no field \"resnet18\"; permitted: deep_nn, light_nn"}},
+       .faults = {"$:8:13: stage \"teacher\": model: no field \"resnet18\"; permitted: deep_nn, light_nn, resnet, "
+                  "vit; did you mean \"resnet\"?"}},
       {.name = "UnknownFieldNumber",
        .edits = {{"seed: 7", "2: 7"}},
        .faults = {"$:2:1: needs the name of a field, got \"2\""}},

@@ -1,6 +1,4 @@
-// For libFuzzer, and for fuzz_weight_file_test.cc, which brings its own inputs.
-//
-//   clang++ -std=c++17 -fsanitize=fuzzer,address,undefined ... data/io/*.cc data/io/weights/*.cc
+// For libFuzzer (testing/fuzz/run), and for fuzz_weight_file_test.cc, which brings its own inputs.
 #include <sys/mman.h>
 #include <unistd.h>
 

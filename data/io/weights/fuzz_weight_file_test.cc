@@ -9,6 +9,7 @@
 #include "gtest/gtest.h"
 
 #include "retort/data/io/weights/testing_files.h"
+#include "retort/testing/fuzz/seeds.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
@@ -50,6 +51,7 @@ TEST(FuzzWeightFileTest, NoFaultDoesHarm) {
   const std::vector<std::string> files = {
       SamplePth(), SampleSafetensors(), MakePth(state_dict, {"1234"}),
       MakeZip({{"archive/data.pkl", state_dict}, {"archive/data/0", "1234"}}, {.zip64_fields = true})};
+  testing::KeepFuzzSeeds(files);
   std::mt19937 random(1);
   for (int round = 0; round < kRounds; ++round) {
     const std::string bytes = Mutated(files[random() % files.size()], files[random() % files.size()], random);
