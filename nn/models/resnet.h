@@ -17,8 +17,7 @@ namespace retort::nn {
 //      18 and 34 and 4 from 50 on; sizes are rounded up
 //   -> mean over H,W: the embedding [B,512e] -> linear: logits [B,K]
 //
-// Taps: stem (before the pool), stage1 to stage4, each after its ReLU, and "<tap>.preact" before it.
-// Any H, W >= 1. InvalidArgument unless C, H, W, K are positive.
+// Taps: see nn/models/residual_network.h. Any H, W >= 1. InvalidArgument unless C, H, W, K are positive.
 absl::StatusOr<std::unique_ptr<Model>> MakeResNet(const config::ResNet& config, const ModelShape& shape);
 
 }  // namespace retort::nn

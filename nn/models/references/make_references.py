@@ -15,7 +15,6 @@ Before computing, every weight and statistic is moved off its default: see fill(
 hash_uniform(), which the test computes too, so no weights need to be stored.
 """
 
-import copy
 import json
 import os
 import sys
@@ -139,9 +138,10 @@ def reference(case):
             entry["initial"] = fingerprint(tensor)
         tensors.append(entry)
     parameters = {name for name, _ in model.named_parameters()}
-    fill(model)
-    model.eval()
-    double = copy.deepcopy(model).double()
+    double = case.build().double()
+    for each in (model, double):
+        fill(each)
+        each.eval()
     result = {
         "name": case.name,
         "source": case.source,
