@@ -7,6 +7,7 @@ from typing import Callable
 import timm
 import torch
 import torchvision
+from definitions import mobile_networks, plain_networks, residual_networks
 from definitions import vit as vit_definitions
 
 K = 10
@@ -128,6 +129,136 @@ def multi_view_student():
     )
 
 
+def stages(names, last="{}", preact="{}.relu", stem="relu"):
+    """Taps of ReLU-ended stages: `last` of a stage's name is the module whose output it is; stem is a ReLU too."""
+    taps = {"stem": stem, "stem.preact": (stem, "input")}
+    for stage, name in enumerate(names, 1):
+        taps[f"stage{stage}"] = last.format(name)
+        taps[f"stage{stage}.preact"] = (preact.format(name), "input")
+    return taps
+
+
+def small_resnet(name, config, blocks, stem=16, width=16, fan_out=True, **size):
+    last = [f"layer{stage}.{count - 1}" for stage, count in enumerate(blocks, 1)]
+    return Case(
+        name=name,
+        config=config,
+        source="definitions/residual_networks.py ResNet",
+        build=lambda: residual_networks.ResNet(stem, width, blocks, K, fan_out),
+        taps={**stages(last), "embedding": "pool"},
+        **{"height": 32, "width": 32, **size},
+    )
+
+
+def wide_resnet(depth, widen, **size):
+    return Case(
+        name=f"wrn_{depth}_{widen}",
+        config=f"wide_resnet {{ depth: {depth} widen: {widen} }}",
+        source="definitions/residual_networks.py WideResNet",
+        build=lambda: residual_networks.WideResNet(depth, widen, K),
+        taps={
+            "stem": "conv1",
+            "stage1": "block1",
+            "stage1.preact": "block2.layer.0.bn1",
+            "stage2": "block2",
+            "stage2.preact": "block3.layer.0.bn1",
+            "stage3": "block3",
+            "stage3.preact": "bn1",
+            "embedding": "pool",
+        },
+        **{"height": 32, "width": 32, **size},
+    )
+
+
+def vgg(depth, layers, size):
+    taps = {"stem": "relu0", "stem.preact": "block0", "embedding": "mean"}
+    for stage in range(1, 5):
+        taps[f"stage{stage}"] = f"relu{stage}"
+        taps[f"stage{stage}.preact"] = f"block{stage}"
+    return Case(
+        name=f"vgg{depth}_{size}px",
+        config=f"vgg {{ depth: VGG_{depth} }}",
+        source="definitions/plain_networks.py Vgg",
+        build=lambda: plain_networks.Vgg(layers, K, last_pool=size == 64),
+        taps=taps,
+        height=size,
+        width=size,
+    )
+
+
+def plain_cnn(widths, hidden):
+    return Case(
+        name="plain_" + "x".join(map(str, widths + [hidden])),
+        config=f"plain_cnn {{ convolutions: {widths} hidden: {hidden} }}",
+        source="definitions/plain_networks.py PlainCnn",
+        build=lambda: plain_networks.PlainCnn(widths, hidden, K, 32),
+        taps={
+            **{f"conv{i + 1}": f"features.{2 * i + 1}" for i in range(len(widths) - 1)},
+            "features": "features",
+            "embedding": "flatten",
+        },
+        height=32,
+        width=32,
+    )
+
+
+def notebook(name, config, widths, convolutions, hidden, raw_weight=False):
+    pools = [3 * convolutions * (stage + 1) + stage for stage in range(len(widths))]
+    return Case(
+        name=name,
+        config=config,
+        source="definitions/plain_networks.py NotebookCnn",
+        build=lambda: plain_networks.NotebookCnn(widths, convolutions, hidden, K, 32, raw_weight),
+        taps={
+            **{f"stage{stage}": f"features.{index}" for stage, index in enumerate(pools[:-1], 1)},
+            "features": "features",
+            "embedding": "flatten",
+        },
+        height=32,
+        width=32,
+    )
+
+
+def torchvision_model(name, config, build, stage_modules, stem="features.0", pool="avgpool", **size):
+    """A model of torchvision.models that names its stages' last modules."""
+    taps = {"stem": stem, "embedding": pool}
+    taps.update({f"stage{stage}": module for stage, module in enumerate(stage_modules, 1)})
+    return Case(name=name, config=config, source="torchvision 0.26.0 models." + name, build=build, taps=taps, **size)
+
+
+def mobilenet_v2(multiplier, **size):
+    return torchvision_model(
+        f"mobilenet_v2_{multiplier}".replace(".", "_"),
+        f"mobilenet_v2 {{ width_multiplier: {multiplier} dropout: 0 }}",
+        lambda: torchvision.models.mobilenet_v2(num_classes=K, width_mult=multiplier, dropout=0),
+        ["features.3", "features.6", "features.13", "features.17"],
+        pool=("classifier.0", "input"),
+        **size,
+    )
+
+
+def mobilenet_v3(size, stages, multiplier=1.0):
+    return torchvision_model(
+        f"mobilenet_v3_{size}",
+        f"mobilenet_v3 {{ size: {size.upper()} width_multiplier: {multiplier} dropout: 0 }}",
+        lambda: getattr(torchvision.models, f"mobilenet_v3_{size}")(num_classes=K, width_mult=multiplier, dropout=0),
+        stages,
+    )
+
+
+def shufflenet_v2(size, **shape):
+    taps = {"stem": "conv1", "stem.preact": "conv1.1"}
+    taps.update({f"stage{stage}": f"stage{stage + 1}" for stage in (1, 2, 3)})
+    return Case(
+        name=f"shufflenet_v2_x{size}",
+        config=f"shufflenet_v2 {{ size: X{size} }}",
+        source=f"torchvision 0.26.0 models.shufflenet_v2_x{size}",
+        build=lambda: getattr(torchvision.models, f"shufflenet_v2_x{size}")(num_classes=K),
+        taps=taps,
+        **shape,
+    )
+
+
 FAMILIES = {
     "deep_nn": [
         tutorial("deep_nn", [128, 64, "pool", 64, 32, "pool"], 512,
@@ -141,6 +272,97 @@ FAMILIES = {
         resnet(50, [3, 4, 6, 3], stem="CIFAR", height=32, width=32),
         resnet(101, [3, 4, 23, 3]),
         resnet(152, [3, 8, 36, 3]),
+    ],
+    "cifar_resnet": [
+        small_resnet("resnet8", "cifar_resnet { depth: 8 }", [1, 1, 1]),
+        small_resnet("resnet20", "cifar_resnet { depth: 20 }", [3, 3, 3], height=32, width=40),
+        small_resnet("resnet8x4", "cifar_resnet { depth: 8 stem_width: 32 width: 64 }", [1, 1, 1], 32, 64),
+    ],
+    "wide_resnet": [wide_resnet(10, 1, height=30, width=41), wide_resnet(16, 2)],
+    "vgg": [
+        vgg(8, [1, 1, 1, 1, 1], 32),
+        vgg(8, [1, 1, 1, 1, 1], 64),
+        vgg(13, [2, 2, 2, 2, 2], 32),
+        vgg(19, [2, 2, 4, 4, 4], 32),
+    ],
+    "residual": [
+        small_resnet("depth15", "residual { depth: 15 }", [3, 2, 2], 64, 64, fan_out=False),
+        small_resnet("depth30", "residual { depth: 30 width: 8 }", [5, 5, 4], 8, 8, fan_out=False),
+    ],
+    "plain_cnn": [plain_cnn([16, 32], 64), plain_cnn([8, 16, 24], 48)],
+    "notebook_deep_nn": [notebook("deep_nn", "notebook_deep_nn { dropout: 0 }", [256, 128, 64, 32], 2, 32)],
+    "notebook_light_nn": [notebook("light_nn", "notebook_light_nn { dropout: 0 }", [16, 16], 1, 256, True)],
+    "mobilenet_v2": [
+        mobilenet_v2(1.0, height=64, width=80),
+        mobilenet_v2(0.35),
+        Case(
+            name="benchmark",
+            config="mobilenet_v2 { form: BENCHMARK width_multiplier: 0.5 }",
+            source="definitions/mobile_networks.py MobileNetV2",
+            build=lambda: mobile_networks.MobileNetV2(0.5, K),
+            taps={
+                "stem": "conv1",
+                "stage1": "blocks.1",
+                "stage2": "blocks.2",
+                "stage3": "blocks.4",
+                "stage4": "blocks.6",
+                "embedding": "pool",
+            },
+            height=32,
+            width=32,
+        ),
+    ],
+    "shufflenet_v1": [
+        Case(
+            name=f"groups{groups}",
+            config=f"shufflenet_v1 {{ width: {width} groups: {groups} }}",
+            source="definitions/mobile_networks.py ShuffleNetV1",
+            build=lambda width=width, groups=groups: mobile_networks.ShuffleNetV1(width, groups, K),
+            taps={**stages(["layer1.3", "layer2.7", "layer3.3"]), "embedding": "pool"},
+            height=32,
+            width=32,
+        )
+        for width, groups in ((240, 3), (200, 2))
+    ],
+    "shufflenet_v2": [
+        Case(
+            name="benchmark",
+            config="shufflenet_v2 { form: BENCHMARK }",
+            source="definitions/mobile_networks.py ShuffleNetV2",
+            build=lambda: mobile_networks.ShuffleNetV2(116, 1024, K),
+            taps={
+                **stages(["layer1", "layer2", "layer3"]),
+                "stage1.preact": "layer1.3.preact",
+                "stage2.preact": "layer2.7.preact",
+                "stage3.preact": "layer3.3.preact",
+                "embedding": "pool",
+            },
+            height=32,
+            width=32,
+        ),
+        shufflenet_v2("1_0", height=64, width=80),
+        shufflenet_v2("0_5"),
+    ],
+    "mobilenet_v3": [
+        mobilenet_v3("large", ["features.3", "features.6", "features.12", "features.15"]),
+        mobilenet_v3("small", ["features.1", "features.3", "features.8", "features.11"], 0.75),
+    ],
+    "efficientnet": [
+        torchvision_model(
+            "efficientnet_b0",
+            "efficientnet { dropout: 0 drop_path: 0 }",
+            lambda: torchvision.models.efficientnet_b0(num_classes=K, dropout=0, stochastic_depth_prob=0),
+            ["features.2", "features.3", "features.5", "features.7"],
+        ),
+    ],
+    "convnext": [
+        torchvision_model(
+            "convnext_tiny",
+            "convnext { drop_path: 0 }",
+            lambda: torchvision.models.convnext_tiny(num_classes=K, stochastic_depth_prob=0),
+            ["features.1", "features.3", "features.5", "features.7"],
+            pool="classifier.0",
+        ),
     ],
     "vit": [
         vit("tiny16", "", patch_size=16, embed_dim=192, depth=12, num_heads=3),
