@@ -60,7 +60,8 @@ def random_state(torch, rng, types):
 
 
 def bits(torch, tensor):
-    return bytes(tensor.detach().contiguous().flatten().view(torch.uint8).tolist()) if tensor.numel() else b""
+    flat = tensor.detach().clone(memory_format=torch.contiguous_format).flatten()
+    return bytes(flat.view(torch.uint8).tolist())
 
 
 def main():
