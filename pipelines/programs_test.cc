@@ -149,8 +149,13 @@ TEST_F(ProgramsTest, EveryProgramDeliversItsKind) {
   EXPECT_EQ(exported.exit_code, 0) << exported.err;
   // One of each replicate.
   int files = 0;
-  for (const ArtifactStore::Entry& entry : ArtifactStore::Open(Path("store"))->List(/*verify=*/true).value()) {
+  const auto store = ArtifactStore::Open(Path("store"));
+  ASSERT_TRUE(store.ok()) << store.status();
+  const auto entries = store->List(/*verify=*/true);
+  ASSERT_TRUE(entries.ok()) << entries.status();
+  for (const ArtifactStore::Entry& entry : *entries) {
     if (entry.kind != "export") continue;
+    ASSERT_TRUE(entry.artifact.ok()) << entry.artifact.status();
     ++files;
     ASSERT_EQ(entry.artifact->manifest.file_size(), 3);  // and key.txt
     const auto weights = data::SafetensorsFile::Open(entry.artifact->File("model.safetensors"));
