@@ -30,6 +30,7 @@
 #include "retort/data/io/file.h"
 #include "retort/data/io/safetensors.h"
 #include "retort/data/io/status_macros.h"
+#include "retort/data/io/weights/weight_file.h"
 #include "retort/nn/graph/costs.h"
 #include "retort/nn/graph/recording.h"
 #include "retort/nn/weights.h"
@@ -43,7 +44,7 @@
 ABSL_FLAG(std::string, model, "", "the model, as text: 'resnet { depth: RESNET_18 }'");
 ABSL_FLAG(std::string, config, "", "a pipeline's file, instead of --model");
 ABSL_FLAG(std::string, stage, "", "which stage of --config, if several have a model");
-ABSL_FLAG(std::string, weights, "", "safetensors file; one that //pipelines:export wrote needs no --model");
+ABSL_FLAG(std::string, weights, "", "safetensors or PyTorch file; one that //pipelines:export wrote needs no --model");
 ABSL_FLAG(absl::optional<int>, channels, absl::nullopt, "of the images; 3 unless the weights' file says otherwise");
 ABSL_FLAG(absl::optional<int>, height, absl::nullopt, "of the images; 32 unless the weights' file says otherwise");
 ABSL_FLAG(absl::optional<int>, width, absl::nullopt, "of the images; 32 unless the weights' file says otherwise");
@@ -51,6 +52,7 @@ ABSL_FLAG(absl::optional<int>, classes, absl::nullopt, "number of classes; 10 un
 ABSL_FLAG(bool, json, false, "print JSON");
 ABSL_FLAG(std::string, save, "", "copy --weights to this safetensors file, metadata and all; needs no model");
 ABSL_FLAG(std::string, dtype, "", "of --save: f32, f16 or bf16 for floating-point tensors; left out, as they are");
+ABSL_FLAG(std::string, state_dict, "", "of --save: where a PyTorch file of several has its tensors: 'ema'");
 ABSL_FLAG(std::string, forward, "", "safetensors file of one tensor, images [B,C,H,W] f32, normalised");
 ABSL_FLAG(std::string, out, "", "of --forward: safetensors file for logits, embedding and every tap");
 ABSL_FLAG(std::string, image, "", "JPEG, PNG or WebP to classify");
@@ -103,7 +105,9 @@ absl::Status PrintCosts() {
 }
 
 absl::Status Convert() {
-  absl::optional<at::ScalarType> type;
+  WeightConversion conversion;
+  absl::optional<at::ScalarType>& type = conversion.type;
+  conversion.state_dict = absl::GetFlag(FLAGS_state_dict);
   const std::string dtype = absl::GetFlag(FLAGS_dtype);
   if (dtype == "f32") {
     type = at::kFloat;
@@ -114,7 +118,11 @@ absl::Status Convert() {
   } else if (!dtype.empty()) {
     return absl::InvalidArgumentError(absl::StrCat("--dtype=", dtype, " is unknown; permitted: f32, f16, bf16"));
   }
-  return ConvertWeights(Resolved(absl::GetFlag(FLAGS_weights)), Resolved(absl::GetFlag(FLAGS_save)), type);
+  RETORT_ASSIGN_OR_RETURN(
+      const std::vector<std::string> others,
+      ConvertWeights(Resolved(absl::GetFlag(FLAGS_weights)), Resolved(absl::GetFlag(FLAGS_save)), conversion));
+  for (const std::string& name : others) std::cerr << "no tensor, left behind: " << name << "\n";
+  return absl::OkStatus();
 }
 
 absl::StatusOr<nn::Outputs> RunModel(nn::Model* model, const at::Tensor& images, const nn::Request& request) {
@@ -135,7 +143,7 @@ absl::StatusOr<at::Tensor> ReadImages(const std::string& path) {
                                                    absl::StrJoin(view.shape, ","), "]; they must be F32 [B,C,H,W]"));
   }
   const at::Tensor images = at::empty(view.shape);
-  RETORT_RETURN_IF_ERROR(nn::LoadTensors(file, {{"images", images}}));
+  RETORT_RETURN_IF_ERROR(nn::LoadTensors(data::WeightFile(file), {{"images", images}}).status());
   return images;
 }
 
@@ -231,6 +239,7 @@ std::string Misuse(size_t arguments) {
   if ((save || forward || image) && !given(FLAGS_weights)) return "give --weights";
   if (forward != given(FLAGS_out)) return "--forward and --out go together";
   if (given(FLAGS_dtype) && !save) return "--dtype is of --save";
+  if (given(FLAGS_state_dict) && !save) return "--state_dict is of --save";
   if (!given(FLAGS_model) && !given(FLAGS_config) && !given(FLAGS_weights))
     return "give --model, --config or --weights";
   return "";

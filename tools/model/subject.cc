@@ -5,8 +5,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
-#include "retort/data/io/safetensors.h"
 #include "retort/data/io/status_macros.h"
+#include "retort/data/io/weights/weight_file.h"
 #include "retort/nn/build_model.h"
 #include "retort/nn/weights.h"
 #include "retort/pipelines/config/fault.h"
@@ -57,7 +57,7 @@ absl::StatusOr<config::Model> ModelOfStage(const std::string& path, const std::s
 }
 
 absl::StatusOr<config::TrainedModel> FromMetadata(const std::string& path) {
-  RETORT_ASSIGN_OR_RETURN(const data::SafetensorsFile file, data::SafetensorsFile::Open(path));
+  RETORT_ASSIGN_OR_RETURN(const data::WeightFile file, data::WeightFile::Open(path));
   absl::StatusOr<config::TrainedModel> description = pipelines::ReadModelMetadata(file.metadata());
   if (description.ok()) return description;
   if (absl::IsNotFound(description.status())) {
