@@ -163,7 +163,9 @@ TEST(CachedTeacherTest, RefusesWhatIsNotStored) {
   EXPECT_THAT(taps.message(), HasSubstr("hidden"));
 
   TargetCacheBuilder builder(1, 1, false, TargetPrecision::kFp32);
-  ASSERT_TRUE(builder.Put(0, at::arange(1), {at::arange(3).view({1, 3}).to(at::kFloat), {}, {}}).ok());
+  nn::Outputs outputs;
+  outputs.logits = at::arange(3).view({1, 3}).to(at::kFloat);
+  ASSERT_TRUE(builder.Put(0, at::arange(1), outputs).ok());
   const std::string path = testing::NewFolder() + "/targets.safetensors";
   ASSERT_TRUE(builder.Write(path).ok());
   const absl::Status embedding = CachedTeacher(*TargetCache::Open(path)).Check({{true, {}}, {}});
