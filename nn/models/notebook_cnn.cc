@@ -11,7 +11,7 @@
 #include "ATen/ops/linear.h"
 #include "ATen/ops/max_pool2d.h"
 #include "ATen/ops/norm_except_dim.h"
-#include "ATen/ops/tensor.h"
+#include "ATen/ops/scalar_tensor.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "torch/nn/modules/linear.h"
@@ -48,7 +48,7 @@ class NotebookCnnModel final : public ModuleModel {
  public:
   // ELU, pools and dropout have no parameters: they only take up an index in `features` and `classifier`.
   NotebookCnnModel(const NotebookCnn& architecture, const ModelShape& shape) : dropout_(architecture.dropout) {
-    if (architecture.raw_weight) root().register_parameter("raw_weight", at::tensor(0.5f));
+    if (architecture.raw_weight) root().register_parameter("raw_weight", at::scalar_tensor(0.5));
     int64_t channels = shape.channels;
     int64_t height = shape.height;
     int64_t width = shape.width;

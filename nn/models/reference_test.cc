@@ -20,6 +20,9 @@
 #include "ATen/ops/tensor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
@@ -106,15 +109,21 @@ void ExpectRows(const at::Tensor& logits, const json& expected, double tolerance
 }
 
 struct Case {
+  std::string name;  // "resnet_resnet18"
   json reference;
 };
 
 void PrintTo(const Case& reference_case, std::ostream* stream) { *stream << reference_case.reference["config"]; }
 
 std::vector<Case> Cases() {
-  std::ifstream file(std::getenv("REFERENCE"));
   std::vector<Case> cases;
-  for (json& reference : json::parse(file).get<std::vector<json>>()) cases.push_back({std::move(reference)});
+  for (const absl::string_view path : absl::StrSplit(std::getenv("REFERENCES"), ' ')) {
+    std::ifstream file{std::string(path)};
+    const absl::string_view family = absl::StripSuffix(path.substr(path.rfind('/') + 1), ".json");
+    for (json& reference : json::parse(file).get<std::vector<json>>()) {
+      cases.push_back({absl::StrCat(family, "_", reference["name"].get<std::string>()), std::move(reference)});
+    }
+  }
   return cases;
 }
 
@@ -260,7 +269,7 @@ TEST_P(ReferenceTest, RunsInBf16) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Python, ReferenceTest, ::testing::ValuesIn(Cases()),
-                         [](const auto& test) { return test.param.reference["name"].template get<std::string>(); });
+                         [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace retort::nn

@@ -138,13 +138,13 @@ def stages(names, last="{}", preact="{}.relu", stem="relu"):
     return taps
 
 
-def small_resnet(name, config, blocks, stem=16, width=16, fan_out=True, **size):
+def small_resnet(name, config, blocks, stem_width=16, stage_width=16, fan_out=True, **size):
     last = [f"layer{stage}.{count - 1}" for stage, count in enumerate(blocks, 1)]
     return Case(
         name=name,
         config=config,
         source="definitions/residual_networks.py ResNet",
-        build=lambda: residual_networks.ResNet(stem, width, blocks, K, fan_out),
+        build=lambda: residual_networks.ResNet(stem_width, stage_width, blocks, K, fan_out),
         taps={**stages(last), "embedding": "pool"},
         **{"height": 32, "width": 32, **size},
     )
