@@ -1,4 +1,4 @@
-// What vit_reference_test cannot see: dropout, drop path, attention on demand, refused options.
+// What reference_test cannot see: dropout, drop path, attention on demand, refused options.
 #include "retort/nn/models/vit.h"
 
 #include <cmath>
