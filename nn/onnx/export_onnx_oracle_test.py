@@ -69,7 +69,7 @@ def main():
     for fault in wrong:
         print(fault)
     print(f"{len(names)} graphs, {len(wrong)} faults")
-    sys.exit(bool(wrong) or len(names) < 60)
+    sys.exit(bool(wrong) or len(names) < 110)
 
 
 main()

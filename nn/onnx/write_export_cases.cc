@@ -90,7 +90,9 @@ const FamilyCase kFamilies[] = {
     {"vit_mean", "vit { depth: 2 pool: MEAN class_token: false }", {3, 64, 64, 10}},
 };
 
+// Of a graph with logits and embedding, and of one with all taps: who asks for taps may get other operators.
 constexpr int64_t kFamilyImages = 64;
+constexpr int64_t kTapImages = 8;
 
 // One operator, or a few. Parameters are of these shapes and normally distributed, called p0, p1, ...
 struct OpCase {
@@ -416,7 +418,7 @@ void Disturb(const Model& model) {
   }
 }
 
-absl::Status WriteFamily(const std::string& folder, const FamilyCase& family, OnnxOptions::Input input) {
+absl::Status WriteFamily(const std::string& folder, const FamilyCase& family, OnnxOptions::Input input, bool taps) {
   config::Model config;
   if (!google::protobuf::TextFormat::ParseFromString(family.model, &config)) {
     return absl::InvalidArgumentError(absl::StrCat(family.name, ": ", family.model, " is no model"));
@@ -424,14 +426,17 @@ absl::Status WriteFamily(const std::string& folder, const FamilyCase& family, On
   RETORT_ASSIGN_OR_RETURN(const std::unique_ptr<Model> model,
                           BuildModel(config, family.shape, /*seed=*/7, /*channels_last=*/false));
   Disturb(*model);
-  const std::vector<int64_t> sizes = {kFamilyImages, family.shape.channels, family.shape.height, family.shape.width};
+  const std::vector<int64_t> sizes = {taps ? kTapImages : kFamilyImages, family.shape.channels, family.shape.height,
+                                      family.shape.width};
   OnnxOptions options;
   options.input = input;
-  options.outputs = {.embedding = true, .taps = model->TapNames()};
+  options.outputs.embedding = true;
+  if (taps) options.outputs.taps = model->TapNames();
   options.metadata = {{"retort.family", family.name}};
   if (input == OnnxOptions::Input::kNormalized) {
     const at::Tensor images = at::randn(sizes);
-    return WriteCase(folder, absl::StrCat("family.", family.name), model.get(), family.shape, images, images, options);
+    return WriteCase(folder, absl::StrCat("family.", family.name, taps ? "_with_taps" : ""), model.get(), family.shape,
+                     images, images, options);
   }
   options.mean = {0.49, 0.48, 0.45};
   options.std = {0.2, 0.25, 0.3};
@@ -450,11 +455,13 @@ absl::Status WriteAll(const std::string& folder) {
     for (const OpCase& op : cases) RETORT_RETURN_IF_ERROR(WriteOp(folder, op));
   }
   for (const FamilyCase& family : kFamilies) {
-    RETORT_RETURN_IF_ERROR(WriteFamily(folder, family, OnnxOptions::Input::kNormalized));
+    for (const bool taps : {false, true}) {
+      RETORT_RETURN_IF_ERROR(WriteFamily(folder, family, OnnxOptions::Input::kNormalized, taps));
+    }
   }
   const FamilyCase& light_nn = kFamilies[2];
-  RETORT_RETURN_IF_ERROR(WriteFamily(folder, light_nn, OnnxOptions::Input::kUnit));
-  return WriteFamily(folder, light_nn, OnnxOptions::Input::kBytes);
+  RETORT_RETURN_IF_ERROR(WriteFamily(folder, light_nn, OnnxOptions::Input::kUnit, /*taps=*/false));
+  return WriteFamily(folder, light_nn, OnnxOptions::Input::kBytes, /*taps=*/false);
 }
 
 }  // namespace

@@ -22,6 +22,7 @@
 
 #include "retort/data/io/file.h"
 #include "retort/data/io/safetensors.h"
+#include "retort/data/io/weights/weight_file.h"
 #include "retort/nn/build_model.h"
 #include "retort/nn/weights.h"
 #include "retort/ops/codecs/encode_png.h"
@@ -110,7 +111,7 @@ TEST(ModelToolTest, ConvertsTypesAndKeepsTheRest) {
   EXPECT_EQ(file.Find("w")->dtype, data::DType::kBF16);
   EXPECT_EQ(file.Find("steps")->dtype, data::DType::kI64);
   const at::Tensor read = at::zeros({2, 3}), steps = at::zeros({1}, at::kLong);
-  ASSERT_TRUE(nn::LoadTensors(file, {{"w", read}, {"steps", steps}}).ok());
+  ASSERT_TRUE(nn::LoadTensors(data::WeightFile(file), {{"w", read}, {"steps", steps}}).ok());
   EXPECT_TRUE(at::equal(read, weight));
   EXPECT_EQ(steps.item<int64_t>(), 3);
 }
