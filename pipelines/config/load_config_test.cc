@@ -108,8 +108,10 @@ const std::vector<BadConfig>& BadConfigs() {
        .faults = {"$:3:32: stage \"cifar\": no field \"imagenet\"; permitted: cifar10, cifar100, procedural"}},
       {.name = "UnknownModel",
        .edits = {{"model { deep_nn { hidden: 64 } }", "model { resnet18 {} }"}},
-       .faults = {"$:8:13: stage \"teacher\": model: no field \"resnet18\"; permitted: deep_nn, light_nn, resnet, "
-                  "vit; did you mean \"resnet\"?"}},
+       .faults = {"$:8:13: stage \"teacher\": model: no field \"resnet18\"; permitted: cifar_resnet, "
+                  "convnext, deep_nn, efficientnet, light_nn, mobilenet_v2, mobilenet_v3, notebook_deep_nn, "
+                  "notebook_light_nn, plain_cnn, residual, resnet, shufflenet_v1, shufflenet_v2, vgg, vit, "
+                  "wide_resnet; did you mean \"resnet\"?"}},
       {.name = "UnknownFieldNumber",
        .edits = {{"seed: 7", "2: 7"}},
        .faults = {"$:2:1: needs the name of a field, got \"2\""}},
