@@ -142,8 +142,8 @@ TEST(SchemaRules, NeededCountAndOneNeeded) {
   EXPECT_THAT(Complaints(config::Term()),
               ElementsAre("needs one of cross_entropy, distill, cosine_embedding, attention"));
   EXPECT_THAT(Complaints(config::Objective()), ElementsAre("\"term\" occurs 0 times; permitted: [1, 64]"));
-  EXPECT_THAT(Complaints(config::Attention::Pair()), ElementsAre("needs \"student\"", "needs \"teacher\""));
-  config::Attention::Pair pair;
+  EXPECT_THAT(Complaints(config::TapPair()), ElementsAre("needs \"student\"", "needs \"teacher\""));
+  config::TapPair pair;
   pair.set_student("");
   pair.set_teacher("layer1");
   EXPECT_THAT(Complaints(pair), ElementsAre("must not be empty"));
