@@ -287,7 +287,7 @@ FAMILIES = {
     ],
     "residual": [
         small_resnet("depth15", "residual { depth: 15 }", [3, 2, 2], 64, 64, fan_out=False),
-        small_resnet("depth30", "residual { depth: 30 width: 8 }", [5, 5, 4], 8, 8, fan_out=False),
+        small_resnet("depth30", "residual { depth: 30 width: 16 }", [5, 5, 4], 16, 16, fan_out=False),
     ],
     "plain_cnn": [plain_cnn([16, 32], 64), plain_cnn([8, 16, 24], 48)],
     "notebook_deep_nn": [notebook("deep_nn", "notebook_deep_nn { dropout: 0 }", [256, 128, 64, 32], 2, 32)],
