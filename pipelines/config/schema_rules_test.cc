@@ -51,7 +51,8 @@ int ComplaintsOfNumber(const FieldDescriptor* field, double value) {
   const Reflection* reflection = message->GetReflection();
   switch (field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_INT32:
-      reflection->SetInt32(message.get(), field, static_cast<int32_t>(value));
+      field->is_repeated() ? reflection->AddInt32(message.get(), field, static_cast<int32_t>(value))
+                           : reflection->SetInt32(message.get(), field, static_cast<int32_t>(value));
       break;
     case FieldDescriptor::CPPTYPE_DOUBLE:
       field->is_repeated() ? reflection->AddDouble(message.get(), field, value)
