@@ -157,7 +157,7 @@ TEST_F(ProgramsTest, EveryProgramDeliversItsKind) {
     if (entry.kind != "export") continue;
     ASSERT_TRUE(entry.artifact.ok()) << entry.artifact.status();
     ++files;
-    ASSERT_EQ(entry.artifact->manifest.file_size(), 3);  // and key.txt
+    ASSERT_EQ(entry.artifact->manifest.file_size(), 2);
     const auto weights = data::SafetensorsFile::Open(entry.artifact->File("model.safetensors"));
     ASSERT_TRUE(weights.ok()) << weights.status();
     const std::map<std::string, std::string>& metadata = weights->metadata();
