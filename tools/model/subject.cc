@@ -1,5 +1,6 @@
 #include "retort/tools/model/subject.h"
 
+#include <iostream>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -100,7 +101,11 @@ absl::StatusOr<std::unique_ptr<nn::Model>> BuildSubject(const config::TrainedMod
                                 .classes = ClassCount(description, source)};
   RETORT_ASSIGN_OR_RETURN(std::unique_ptr<nn::Model> model,
                           nn::BuildModel(description.model(), shape, /*seed=*/0, /*channels_last=*/false));
-  if (!source.weights.empty()) RETORT_RETURN_IF_ERROR(nn::LoadModel(source.weights, model.get()));
+  if (!source.weights.empty()) {
+    RETORT_ASSIGN_OR_RETURN(const data::WeightFile file, data::WeightFile::Open(source.weights));
+    RETORT_ASSIGN_OR_RETURN(const nn::LoadReport report, nn::LoadModel(file, model.get(), {}));
+    for (const std::string& line : report.Lines()) std::cerr << "weights: " << line << "\n";
+  }
   model->SetTraining(false);
   return model;
 }
