@@ -8,15 +8,49 @@
 #include "ATen/ops/full.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "google/protobuf/descriptor.h"
 
 #include "retort/data/io/status_macros.h"
+#include "retort/kd/terms/activation_boundary.h"
 #include "retort/kd/terms/attention.h"
+#include "retort/kd/terms/class_wise.h"
+#include "retort/kd/terms/correlation_congruence.h"
 #include "retort/kd/terms/cosine_embedding.h"
+#include "retort/kd/terms/crd.h"
 #include "retort/kd/terms/cross_entropy.h"
+#include "retort/kd/terms/dist.h"
 #include "retort/kd/terms/distill_kl.h"
+#include "retort/kd/terms/distillation_token.h"
+#include "retort/kd/terms/dkd.h"
+#include "retort/kd/terms/factor_transfer.h"
+#include "retort/kd/terms/fsp.h"
+#include "retort/kd/terms/gradient_attention.h"
+#include "retort/kd/terms/hierarchical_context.h"
+#include "retort/kd/terms/hint.h"
+#include "retort/kd/terms/input_gradient.h"
+#include "retort/kd/terms/multi_level.h"
+#include "retort/kd/terms/nst.h"
+#include "retort/kd/terms/ofd.h"
+#include "retort/kd/terms/pkt.h"
+#include "retort/kd/terms/review_kd.h"
+#include "retort/kd/terms/rkd.h"
+#include "retort/kd/terms/sim_kd.h"
+#include "retort/kd/terms/similarity_preserving.h"
+#include "retort/kd/terms/teacher_free.h"
+#include "retort/kd/terms/top_k_cross_entropy.h"
+#include "retort/kd/terms/vid.h"
 
 namespace retort::kd {
 namespace {
+
+// "cross_entropy, distill, ..."
+std::string Choices() {
+  const google::protobuf::OneofDescriptor& choices = *config::Term::descriptor()->FindOneofByName("term");
+  std::vector<std::string> names;
+  for (int i = 0; i < choices.field_count(); ++i) names.push_back(choices.field(i)->name());
+  return absl::StrJoin(names, ", ");
+}
 
 // Null where no term is chosen.
 std::unique_ptr<Term> BuildTerm(const config::Term& config) {
@@ -29,6 +63,54 @@ std::unique_ptr<Term> BuildTerm(const config::Term& config) {
       return MakeCosineEmbedding(config.cosine_embedding());
     case config::Term::kAttention:
       return MakeAttention(config.attention());
+    case config::Term::kDkd:
+      return MakeDkd(config.dkd());
+    case config::Term::kDist:
+      return MakeDist(config.dist());
+    case config::Term::kMultiLevel:
+      return MakeMultiLevel(config.multi_level());
+    case config::Term::kDistillationToken:
+      return MakeDistillationToken(config.distillation_token());
+    case config::Term::kTeacherFree:
+      return MakeTeacherFree(config.teacher_free());
+    case config::Term::kClassWise:
+      return MakeClassWise(config.class_wise());
+    case config::Term::kTopKCrossEntropy:
+      return MakeTopKCrossEntropy(config.top_k_cross_entropy());
+    case config::Term::kGradientAttention:
+      return MakeGradientAttention(config.gradient_attention());
+    case config::Term::kInputGradient:
+      return MakeInputGradient(config.input_gradient());
+    case config::Term::kHint:
+      return MakeHint(config.hint());
+    case config::Term::kNst:
+      return MakeNst(config.nst());
+    case config::Term::kSimilarityPreserving:
+      return MakeSimilarityPreserving(config.similarity_preserving());
+    case config::Term::kFsp:
+      return MakeFsp(config.fsp());
+    case config::Term::kFactorTransfer:
+      return MakeFactorTransfer(config.factor_transfer());
+    case config::Term::kActivationBoundary:
+      return MakeActivationBoundary(config.activation_boundary());
+    case config::Term::kRkd:
+      return MakeRkd(config.rkd());
+    case config::Term::kPkt:
+      return MakePkt(config.pkt());
+    case config::Term::kCorrelationCongruence:
+      return MakeCorrelationCongruence(config.correlation_congruence());
+    case config::Term::kHierarchicalContext:
+      return MakeHierarchicalContext(config.hierarchical_context());
+    case config::Term::kVid:
+      return MakeVid(config.vid());
+    case config::Term::kCrd:
+      return MakeCrd(config.crd());
+    case config::Term::kOfd:
+      return MakeOfd(config.ofd());
+    case config::Term::kReviewKd:
+      return MakeReviewKd(config.review_kd());
+    case config::Term::kSimKd:
+      return MakeSimKd(config.sim_kd());
     case config::Term::TERM_NOT_SET:
       break;
   }
@@ -77,8 +159,7 @@ absl::StatusOr<Objective> Objective::Create(const config::Objective& config) {
     std::unique_ptr<Term> term = BuildTerm(config.term(i));
     if (term == nullptr) {
       return absl::InvalidArgumentError(
-          absl::StrCat("objective.term[", i,
-                       "]: nothing is chosen; choose one of cross_entropy, distill, cosine_embedding, attention"));
+          absl::StrCat("objective.term[", i, "]: nothing is chosen; choose one of ", Choices()));
     }
     const int occurrence = ++seen[term->name()];
     objective.names_.push_back(occurrence == 1 ? term->name() : absl::StrCat(term->name(), "_", occurrence));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "google/protobuf/descriptor.h"
 #include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
 
@@ -52,6 +53,18 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"vision_transformer",
              "term { weight: 0.5 cross_entropy {} } term { weight: 0.5 distill { temperature: 4 } }", 1.579778}),
     [](const auto& test) { return test.param.name; });
+
+TEST(ObjectiveTermsTest, EachIsBuiltAndBearsTheNameOfItsField) {
+  const google::protobuf::OneofDescriptor& terms = *config::Term::descriptor()->FindOneofByName("term");
+  for (int i = 0; i < terms.field_count(); ++i) {
+    config::Objective config;
+    config::Term* const term = config.add_term();
+    term->GetReflection()->MutableMessage(term, terms.field(i));
+    const absl::StatusOr<Objective> objective = Objective::Create(config);
+    ASSERT_TRUE(objective.ok()) << objective.status();
+    EXPECT_EQ(objective->names()[0], terms.field(i)->name());
+  }
+}
 
 TEST(ObjectivePartsTest, AreUnweightedNamedAndDetached) {
   Objective objective =
@@ -149,6 +162,7 @@ TEST(ObjectiveErrorTest, NamesTheTermThatIsEmpty) {
   const absl::Status status = Objective::Create(Parse("term { cross_entropy {} } term { weight: 1 }")).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_NE(status.message().find("term[1]"), absl::string_view::npos) << status;
+  EXPECT_NE(status.message().find("attention, dkd"), absl::string_view::npos) << status;
   EXPECT_EQ(Objective::Create({}).status().code(), absl::StatusCode::kInvalidArgument);
 }
 

@@ -1,6 +1,8 @@
 #include "retort/kd/terms/attention.h"
 
 #include "ATen/TensorOperators.h"
+#include "ATen/ops/linalg_vector_norm.h"
+#include "ATen/ops/mse_loss.h"
 
 #include "retort/data/io/status_macros.h"
 #include "retort/kd/terms/tap_pairs.h"
@@ -9,6 +11,15 @@
 
 namespace retort::kd {
 namespace {
+
+// Maps [B,H,W], each divided by its length.
+at::Tensor Normalized(const at::Tensor& map) {
+  return map / at::linalg_vector_norm(map, 2, at::IntArrayRef{1, 2}, /*keepdim=*/true).clamp_min(1e-12);
+}
+
+at::Tensor MeanDistance(const at::Tensor& student, const at::Tensor& teacher) {
+  return at::linalg_vector_norm(student - teacher, 2, at::IntArrayRef{1, 2}).mean();
+}
 
 class Attention final : public Term {
  public:
@@ -26,28 +37,38 @@ class Attention final : public Term {
   absl::StatusOr<at::Tensor> Compute(const Step& step) override {
     at::Tensor total;
     for (const config::TapPair& pair : config_.pair()) {
-      RETORT_ASSIGN_OR_RETURN(const FeatureMaps maps, PooledMaps(step, pair, name()));
-      RETORT_ASSIGN_OR_RETURN(const at::Tensor loss, Compare(maps));
+      RETORT_ASSIGN_OR_RETURN(const at::Tensor loss, ComparePair(step, pair));
       total = total.defined() ? total + loss : loss;
     }
     return total;
   }
 
  private:
-  static bool Normalizes(config::Attention::Form form) {
-    switch (form) {
-      case config::Attention::NORMALIZED_MEAN_SQUARE:
-        return true;
-      case config::Attention::MEAN_SQUARE:
-        return false;
+  absl::StatusOr<at::Tensor> ComparePair(const Step& step, const config::TapPair& pair) const {
+    const ops::ActivationMapParameters parameters = {ops::ActivationKind::kMeanSquare,
+                                                     config_.form() != config::Attention::MEAN_SQUARE};
+    if (config_.pooling() == config::Attention::FEATURES) {
+      RETORT_ASSIGN_OR_RETURN(const FeatureMaps maps, PooledMaps(step, pair, name()));
+      RETORT_ASSIGN_OR_RETURN(const at::Tensor target, ops::torch::ActivationMap(maps.teacher, parameters));
+      if (config_.form() != config::Attention::NORMALIZED_DISTANCE) {
+        return ops::torch::AttentionTransfer(maps.student, target, parameters);
+      }
+      RETORT_ASSIGN_OR_RETURN(const at::Tensor map, ops::torch::ActivationMap(maps.student, parameters));
+      return MeanDistance(map, target);
     }
-    return true;
-  }
-
-  absl::StatusOr<at::Tensor> Compare(const FeatureMaps& maps) const {
-    const ops::ActivationMapParameters parameters = {ops::ActivationKind::kMeanSquare, Normalizes(config_.form())};
-    RETORT_ASSIGN_OR_RETURN(const at::Tensor target, ops::torch::ActivationMap(maps.teacher, parameters));
-    return ops::torch::AttentionTransfer(maps.student, target, parameters);
+    RETORT_ASSIGN_OR_RETURN(FeatureMaps maps, Maps(step, pair, name()));
+    const ops::ActivationMapParameters as_is = {parameters.kind, /*normalize=*/false};
+    RETORT_ASSIGN_OR_RETURN(at::Tensor student, ops::torch::ActivationMap(maps.student, as_is));
+    RETORT_ASSIGN_OR_RETURN(at::Tensor teacher, ops::torch::ActivationMap(maps.teacher, as_is));
+    RETORT_ASSIGN_OR_RETURN(maps, Pooled({student.unsqueeze(1), teacher.unsqueeze(1)}, pair, name()));
+    student = maps.student.squeeze(1);
+    teacher = maps.teacher.squeeze(1);
+    if (parameters.normalize) {
+      student = Normalized(student);
+      teacher = Normalized(teacher);
+    }
+    return config_.form() == config::Attention::NORMALIZED_DISTANCE ? MeanDistance(student, teacher)
+                                                                    : at::mse_loss(student, teacher);
   }
 
   const config::Attention config_;

@@ -1,6 +1,9 @@
 #include "retort/kd/terms/attention.h"
 
+#include <algorithm>
+#include <cmath>
 #include <string>
+#include <vector>
 
 #include "ATen/ops/zeros_like.h"
 #include "gtest/gtest.h"
@@ -43,6 +46,54 @@ TEST(AttentionTest, EqualsThePublishedValues) {
     EXPECT_NEAR(GradientNorm(same_size, student), 8.41847366035e-05, tolerance * 8.4e-05);
     EXPECT_NEAR(pooled(student).item<double>(), 7.6963954498e-05, tolerance * 7.6e-05);
     EXPECT_NEAR(GradientNorm(pooled, student), 3.94340693914e-04, tolerance * 3.9e-04);
+  }
+}
+
+TEST(AttentionFormTest, OfThePaperEqualsThePublishedValue) {
+  const auto make = [] { return MakeAttention(OnePair(config::Attention::NORMALIZED_DISTANCE)); };
+  const TermOf f = OfStudent(OnePair(config::Attention::NORMALIZED_DISTANCE), TeacherMap(8, 8));
+  ExpectPublished(f, StudentMap(), 0.0374069172181, 0.0720179519154);
+  ExpectGradient(f, StudentMap().slice(1, 0, 2));
+  EXPECT_EQ(make()->Compute(StepOf(StudentMap(), StudentMap()))->item<double>(), 0);
+  EXPECT_EQ(GradientNorm(OfStudent(OnePair(config::Attention::NORMALIZED_DISTANCE), StudentMap()), StudentMap()), 0);
+}
+
+// Where maps are pooled, the definition in plain loops: the map of each place, then means over groups of places.
+TEST(AttentionFormTest, PoolsMapsOnRequest) {
+  for (const int64_t teacher_side : {2, 4, 16}) {
+    const at::Tensor teacher = TeacherMap(teacher_side, teacher_side);
+    const int64_t side = std::min<int64_t>(8, teacher_side);
+    const auto pooled = [side](const at::Tensor& x, int64_t b) {
+      const int64_t group = x.size(2) / side;
+      std::vector<double> map(side * side);
+      for (int64_t i = 0; i < x.size(1) * x.size(2) * x.size(3); ++i) {
+        const int64_t c = i / (x.size(2) * x.size(3)), h = i / x.size(3) % x.size(2), w = i % x.size(3);
+        const double value = x[b][c][h][w].item<double>();
+        map[h / group * side + w / group] += value * value / static_cast<double>(x.size(1) * group * group);
+      }
+      return map;
+    };
+    double square = 0, distance = 0;
+    for (int64_t b = 0; b < 4; ++b) {
+      const std::vector<double> s = pooled(StudentMap(), b), t = pooled(teacher, b);
+      double s_length = 0, t_length = 0, squared = 0;
+      for (size_t i = 0; i < s.size(); ++i) {
+        square += (s[i] - t[i]) * (s[i] - t[i]) / static_cast<double>(4 * s.size());
+        s_length += s[i] * s[i];
+        t_length += t[i] * t[i];
+      }
+      for (size_t i = 0; i < s.size(); ++i) {
+        squared += std::pow(s[i] / std::sqrt(s_length) - t[i] / std::sqrt(t_length), 2);
+      }
+      distance += std::sqrt(squared) / 4;
+    }
+    config::Attention config = OnePair(config::Attention::MEAN_SQUARE);
+    config.set_pooling(config::Attention::MAP);
+    EXPECT_NEAR(OfStudent(config, teacher)(StudentMap()).item<double>(), square, 1e-12 * square);
+    EXPECT_NEAR(OfStudent(config, teacher)(StudentMap().to(at::kFloat)).item<double>(), square, 1e-5 * square);
+    ExpectGradient(OfStudent(config, teacher.slice(0, 0, 1)), StudentMap().slice(0, 0, 1).slice(1, 0, 2));
+    config.set_form(config::Attention::NORMALIZED_DISTANCE);
+    EXPECT_NEAR(OfStudent(config, teacher)(StudentMap()).item<double>(), distance, 1e-12);
   }
 }
 

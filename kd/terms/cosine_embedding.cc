@@ -6,6 +6,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
+#include "retort/data/io/status_macros.h"
+#include "retort/kd/terms/embeddings.h"
 #include "retort/kd/terms/shapes.h"
 
 namespace retort::kd {
@@ -23,23 +25,16 @@ class CosineEmbedding final : public Term {
  public:
   const char* name() const override { return "cosine_embedding"; }
 
-  Needs needs() const override {
-    Needs needs;
-    needs.student.embedding = true;
-    needs.teacher = true;
-    needs.targets.embedding = true;
-    return needs;
-  }
+  Needs needs() const override { return EmbeddingNeeds(); }
 
   absl::StatusOr<at::Tensor> Compute(const Step& step) override {
+    RETORT_RETURN_IF_ERROR(CheckEmbeddings(step, name()));
     const at::Tensor& student = step.student.embedding;
     const at::Tensor& teacher = step.teacher.embedding;
-    if (!student.defined() || !teacher.defined() || student.dim() != 2 || teacher.dim() != 2 ||
-        student.size(0) != teacher.size(0) ||
-        std::max(student.size(1), teacher.size(1)) % std::min(student.size(1), teacher.size(1)) != 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("cosine_embedding: embeddings of the student ", ShapeText(student), " and of the teacher ",
-                       ShapeText(teacher), " must be [B,D_s] and [B,D_t], one width a multiple of the other"));
+    if (std::max(student.size(1), teacher.size(1)) % std::min(student.size(1), teacher.size(1)) != 0) {
+      return absl::InvalidArgumentError(absl::StrCat("cosine_embedding: of the embeddings of the student ",
+                                                     ShapeText(student), " and of the teacher ", ShapeText(teacher),
+                                                     " one width must be a multiple of the other"));
     }
     const int64_t width = std::min(student.size(1), teacher.size(1));
     const at::Tensor x = AverageTo(student, width);

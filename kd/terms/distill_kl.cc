@@ -4,9 +4,9 @@
 #include "ATen/ops/log_softmax.h"
 #include "ATen/ops/softmax.h"
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 
-#include "retort/kd/terms/shapes.h"
+#include "retort/data/io/status_macros.h"
+#include "retort/kd/terms/logits.h"
 #include "retort/ops/torch/autograd/softmax_loss.h"
 
 namespace retort::kd {
@@ -14,7 +14,7 @@ namespace {
 
 class DistillKl final : public Term {
  public:
-  explicit DistillKl(const config::DistillKl& config) : temperature_(config.temperature()), form_(config.form()) {}
+  explicit DistillKl(const config::DistillKl& config) : config_(config) {}
 
   const char* name() const override { return "distill"; }
 
@@ -25,29 +25,33 @@ class DistillKl final : public Term {
   }
 
   absl::StatusOr<at::Tensor> Compute(const Step& step) override {
-    const at::Tensor& student = step.student.logits;
-    const at::Tensor& teacher = step.teacher.logits;
-    if (!teacher.defined() || student.dim() != 2 || student.sizes() != teacher.sizes()) {
-      return absl::InvalidArgumentError(absl::StrCat("distill: logits of the student ", ShapeText(student),
-                                                     " and of the teacher ", ShapeText(teacher),
-                                                     " must both be [B,K]; do they know the same classes?"));
-    }
-    switch (form_) {
+    RETORT_RETURN_IF_ERROR(CheckLogits(step, name()));
+    if (!config_.standardize()) return Compare(step.student.logits, step.teacher.logits);
+    RETORT_RETURN_IF_ERROR(CheckStandardizable(step.student.logits, name()));
+    return Compare(Standardized(step.student.logits), Standardized(step.teacher.logits));
+  }
+
+ private:
+  absl::StatusOr<at::Tensor> Compare(const at::Tensor& student, const at::Tensor& teacher) const {
+    const double temperature = config_.temperature();
+    switch (config_.form()) {
       case config::DistillKl::KL:
-        return ops::torch::DistillKl(student, teacher, temperature_);
+        return ops::torch::DistillKl(student, teacher, temperature);
       case config::DistillKl::SOFT_CROSS_ENTROPY: {
-        const double scale = temperature_ * temperature_ / static_cast<double>(student.size(0));
-        const at::Tensor log_q = at::log_softmax(student / temperature_, 1);
-        const at::Tensor p = at::softmax(teacher / temperature_, 1);
+        const double scale = temperature * temperature / static_cast<double>(student.size(0));
+        const at::Tensor log_q = at::log_softmax(student / temperature, 1);
+        const at::Tensor p = at::softmax(teacher / temperature, 1);
         return (p * log_q).sum() * -scale;
+      }
+      case config::DistillKl::ELEMENT_MEAN_KL: {
+        RETORT_ASSIGN_OR_RETURN(const at::Tensor kl, ops::torch::DistillKl(student, teacher, temperature));
+        return kl / static_cast<double>(student.size(1));
       }
     }
     return absl::InternalError("distill: a form that the schema does not know");
   }
 
- private:
-  const double temperature_;
-  const config::DistillKl::Form form_;
+  const config::DistillKl config_;
 };
 
 }  // namespace

@@ -1,7 +1,10 @@
 #include "retort/kd/terms/distill_kl.h"
 
+#include <cmath>
 #include <string>
 
+#include "ATen/TensorOperators.h"
+#include "ATen/ops/zeros_like.h"
 #include "gtest/gtest.h"
 
 #include "retort/kd/terms/fixtures.h"
@@ -9,6 +12,10 @@
 
 namespace retort::kd {
 namespace {
+
+MakeTerm Make(const std::string& text) {
+  return [=] { return MakeDistillKl(Parse<config::DistillKl>(text)); };
+}
 
 struct Case {
   std::string name;
@@ -21,7 +28,7 @@ struct Case {
 
 class DistillKlTest : public ::testing::TestWithParam<Case> {
  protected:
-  std::unique_ptr<Term> Make() const {
+  std::unique_ptr<Term> MakeCase() const {
     config::DistillKl config;
     config.set_temperature(GetParam().temperature);
     config.set_form(GetParam().form);
@@ -33,7 +40,7 @@ class DistillKlTest : public ::testing::TestWithParam<Case> {
       Step step;
       step.student.logits = logits;
       step.teacher.logits = TeacherLogits().to(logits.scalar_type());
-      return Make()->Compute(step).value();
+      return MakeCase()->Compute(step).value();
     };
   }
 };
@@ -44,7 +51,7 @@ TEST_P(DistillKlTest, EqualsThePublishedValues) {
     EXPECT_NEAR(OfStudent()(logits).item<double>(), GetParam().value, tolerance * GetParam().value);
     EXPECT_NEAR(GradientNorm(OfStudent(), logits), GetParam().gradient_norm, tolerance * GetParam().gradient_norm);
   }
-  EXPECT_NEAR(Make()->Compute(SingleImage())->item<double>(), GetParam().single_image, 1e-6);
+  EXPECT_NEAR(MakeCase()->Compute(SingleImage())->item<double>(), GetParam().single_image, 1e-6);
 }
 
 TEST_P(DistillKlTest, GradientIsThatOfCentralDifferences) {
@@ -59,6 +66,40 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"tutorial_t2", 2, config::DistillKl::SOFT_CROSS_ENTROPY, 7.80937356827, 0.531258237024,
                            4.338510}),
     [](const auto& test) { return test.param.name; });
+
+TEST(DistillKlFormTest, EqualsThePublishedValues) {
+  const auto of = [](const char* text) { return OfLogits(Make(text), TeacherLogits()); };
+  ExpectPublished(of("standardize: true temperature: 2"), StudentLogits(), 0.643439116088, 0.0513588162824);
+  ExpectPublished(of("form: SOFT_CROSS_ENTROPY temperature: 1"), StudentLogits(), 2.95898304804, 0.40844585696);
+  // KL at T = 1 and T = 3 divided by 5 classes: what facebookresearch/deit gives for the same logits.
+  ExpectPublished(of("form: ELEMENT_MEAN_KL temperature: 1"), StudentLogits(), 0.429762155773, 0.081689171392);
+  ExpectPublished(of("form: ELEMENT_MEAN_KL temperature: 3"), StudentLogits(), 0.74097539313, 0.116993066359);
+}
+
+TEST(StandardizedDistillKlTest, DoesNotDependOnScaleAndShiftOfLogits) {
+  const double value = OfLogits(Make("standardize: true"), TeacherLogits())(StudentLogits()).item<double>();
+  EXPECT_NEAR(OfLogits(Make("standardize: true"), TeacherLogits() * 3 - 1)(StudentLogits() * 0.1 + 5).item<double>(),
+              value, 1e-5);  // 1e-7 is added to deviations
+  ExpectGradient(OfLogits(Make("standardize: true"), TeacherLogits()), StudentLogits());
+}
+
+TEST(StandardizedDistillKlTest, TakesARowOfEqualLogitsForZeros) {
+  const TermOf f = OfLogits(Make("standardize: true"), TeacherLogits());
+  EXPECT_TRUE(std::isfinite(f(at::zeros_like(StudentLogits())).item<double>()));
+  EXPECT_TRUE(std::isfinite(GradientNorm(f, at::zeros_like(StudentLogits()))));
+}
+
+TEST(StandardizedDistillKlTest, RefusesASingleClass) {
+  Step step = SingleImage();
+  step.student.logits = step.teacher.logits = step.teacher.logits.slice(1, 0, 1);
+  ExpectFault(Make("standardize: true")()->Compute(step).status(), absl::StatusCode::kInvalidArgument, "standardize");
+}
+
+TEST(DistillKlFormTest, OfEqualLogitsIsZero) {
+  for (const char* text : {"", "standardize: true", "form: ELEMENT_MEAN_KL"}) {
+    EXPECT_NEAR(OfLogits(Make(text), TeacherLogits())(TeacherLogits()).item<double>(), 0, 1e-12) << text;
+  }
+}
 
 TEST(DistillKlErrorTest, RefusesATeacherOfOtherClasses) {
   Step step = SingleImage();

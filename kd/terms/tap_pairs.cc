@@ -23,20 +23,13 @@ at::Tensor Tap(const nn::Outputs& outputs, const std::string& name) {
   return tap == outputs.taps.end() ? at::Tensor() : tap->second;
 }
 
-absl::Status Fault(const config::TapPair& pair, const FeatureMaps& maps, absl::string_view term,
-                   absl::string_view demand) {
-  return absl::InvalidArgumentError(absl::StrCat(term, ": student tap \"", pair.student(), "\" ",
-                                                 ShapeText(maps.student), " and teacher tap \"", pair.teacher(), "\" ",
-                                                 ShapeText(maps.teacher), " must be ", demand));
-}
-
 // True if `large` is nowhere smaller than `small`.
 bool Covers(const at::Tensor& large, const at::Tensor& small) {
   return large.size(2) >= small.size(2) && large.size(3) >= small.size(3);
 }
 
 // [B,C,H',W'] -> [B,C,H,W]
-at::Tensor Pooled(const at::Tensor& features, int64_t height, int64_t width) {
+at::Tensor PooledTo(const at::Tensor& features, int64_t height, int64_t width) {
   const bool pool = features.size(2) != height || features.size(3) != width;
   return pool ? at::adaptive_avg_pool2d(features, {height, width}) : features;
 }
@@ -50,23 +43,43 @@ void AddTaps(const google::protobuf::RepeatedPtrField<config::TapPair>& pairs, N
   }
 }
 
+absl::Status TapFault(const config::TapPair& pair, const FeatureMaps& maps, absl::string_view term,
+                      absl::string_view demand) {
+  return absl::InvalidArgumentError(absl::StrCat(term, ": student tap \"", pair.student(), "\" ",
+                                                 ShapeText(maps.student), " and teacher tap \"", pair.teacher(), "\" ",
+                                                 ShapeText(maps.teacher), " must be ", demand));
+}
+
+absl::StatusOr<FeatureMaps> Features(const Step& step, const config::TapPair& pair, absl::string_view term) {
+  const FeatureMaps maps = {Tap(step.student, pair.student()), Tap(step.teacher, pair.teacher())};
+  if (!maps.student.defined() || !maps.teacher.defined() || maps.student.dim() < 2 || maps.teacher.dim() < 2 ||
+      maps.student.size(0) != maps.teacher.size(0)) {
+    return TapFault(pair, maps, term, "[B,...] with the same B");
+  }
+  return maps;
+}
+
 absl::StatusOr<FeatureMaps> Maps(const Step& step, const config::TapPair& pair, absl::string_view term) {
-  FeatureMaps maps = {Tap(step.student, pair.student()), Tap(step.teacher, pair.teacher())};
+  const FeatureMaps maps = {Tap(step.student, pair.student()), Tap(step.teacher, pair.teacher())};
   if (!maps.student.defined() || !maps.teacher.defined() || maps.student.dim() != 4 || maps.teacher.dim() != 4 ||
       maps.student.size(0) != maps.teacher.size(0)) {
-    return Fault(pair, maps, term, "[B,C,H,W] with the same B");
+    return TapFault(pair, maps, term, "[B,C,H,W] with the same B");
   }
   return maps;
 }
 
 absl::StatusOr<FeatureMaps> PooledMaps(const Step& step, const config::TapPair& pair, absl::string_view term) {
   RETORT_ASSIGN_OR_RETURN(const FeatureMaps maps, Maps(step, pair, term));
+  return Pooled(maps, pair, term);
+}
+
+absl::StatusOr<FeatureMaps> Pooled(const FeatureMaps& maps, const config::TapPair& pair, absl::string_view term) {
   if (!Covers(maps.student, maps.teacher) && !Covers(maps.teacher, maps.student)) {
-    return Fault(pair, maps, term, "[B,C,H,W], one at least as high and as wide as the other");
+    return TapFault(pair, maps, term, "[B,C,H,W], one at least as high and as wide as the other");
   }
   const int64_t height = std::min(maps.student.size(2), maps.teacher.size(2));
   const int64_t width = std::min(maps.student.size(3), maps.teacher.size(3));
-  return FeatureMaps{Pooled(maps.student, height, width), Pooled(maps.teacher, height, width)};
+  return FeatureMaps{PooledTo(maps.student, height, width), PooledTo(maps.teacher, height, width)};
 }
 
 }  // namespace retort::kd

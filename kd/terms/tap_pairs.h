@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ATen/core/Tensor.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "google/protobuf/repeated_field.h"
@@ -15,7 +16,7 @@ namespace retort::kd {
 void AddTaps(const google::protobuf::RepeatedPtrField<config::TapPair>& pairs, Needs* needs);
 
 struct FeatureMaps {
-  at::Tensor student;  // [B,C_s,H_s,W_s]
+  at::Tensor student;  // [B,C_s,H_s,W_s], of Features [B,...]
   at::Tensor teacher;  // [B,C_t,H_t,W_t]
 };
 
@@ -25,5 +26,15 @@ absl::StatusOr<FeatureMaps> Maps(const Step& step, const config::TapPair& pair, 
 // The larger map of the pair average-pooled (adaptively) to the smaller one's H and W. InvalidArgument also if neither
 // is the larger one in both height and width.
 absl::StatusOr<FeatureMaps> PooledMaps(const Step& step, const config::TapPair& pair, absl::string_view term);
+
+// The same of maps [B,C,H,W] made of the pair's taps.
+absl::StatusOr<FeatureMaps> Pooled(const FeatureMaps& maps, const config::TapPair& pair, absl::string_view term);
+
+// Both taps of any rank; InvalidArgument unless they are there, of two dimensions at least and the same B.
+absl::StatusOr<FeatureMaps> Features(const Step& step, const config::TapPair& pair, absl::string_view term);
+
+// InvalidArgument that names the pair and the shapes of `maps`: "...must be <demand>".
+absl::Status TapFault(const config::TapPair& pair, const FeatureMaps& maps, absl::string_view term,
+                      absl::string_view demand);
 
 }  // namespace retort::kd

@@ -1,0 +1,61 @@
+#include "retort/kd/terms/activation_boundary.h"
+
+#include <cmath>
+
+#include "ATen/TensorOperators.h"
+#include "ATen/ops/where.h"
+
+#include "retort/data/io/status_macros.h"
+#include "retort/kd/terms/projection.h"
+#include "retort/kd/terms/tap_pairs.h"
+
+namespace retort::kd {
+namespace {
+
+class ActivationBoundary final : public Term {
+ public:
+  explicit ActivationBoundary(const config::ActivationBoundary& config)
+      : config_(config), projections_(config.projection(), config.pair(), "activation_boundary") {}
+
+  const char* name() const override { return "activation_boundary"; }
+
+  Needs needs() const override {
+    Needs needs;
+    needs.teacher = true;
+    AddTaps(config_.pair(), &needs);
+    return needs;
+  }
+
+  absl::Status Prepare(const Step& example, int64_t /*samples*/) override { return projections_.Prepare(example); }
+
+  absl::StatusOr<at::Tensor> Compute(const Step& step) override {
+    at::Tensor total;
+    double weight = 0.003 / std::exp2(projections_.size() - 1);
+    for (int i = 0; i < projections_.size(); ++i, weight *= 2) {
+      RETORT_ASSIGN_OR_RETURN(const FeatureMaps maps, projections_.Apply(step, i));
+      const at::Tensor& s = maps.student;
+      const double m = config_.margin();
+      const at::Tensor active = maps.teacher > 0;
+      // How far beyond the margin, on the wrong side, 0 on the right one.
+      const at::Tensor wrong = at::where(active, (m - s).clamp_min(0), (s + m).clamp_min(0));
+      const at::Tensor loss = wrong.square().sum() * (weight / static_cast<double>(s.size(0)));
+      total = total.defined() ? total + loss : loss;
+    }
+    return total;
+  }
+
+  std::vector<nn::NamedTensor> Parameters() const override { return projections_.parameters(); }
+  std::vector<nn::NamedTensor> Buffers() const override { return projections_.buffers(); }
+
+ private:
+  const config::ActivationBoundary config_;
+  Projections projections_;
+};
+
+}  // namespace
+
+std::unique_ptr<Term> MakeActivationBoundary(const config::ActivationBoundary& config) {
+  return std::make_unique<ActivationBoundary>(config);
+}
+
+}  // namespace retort::kd

@@ -1,0 +1,49 @@
+#include "retort/kd/terms/distillation_token.h"
+
+#include "ATen/TensorOperators.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+#include "retort/data/io/status_macros.h"
+#include "retort/kd/terms/shapes.h"
+#include "retort/ops/torch/autograd/softmax_loss.h"
+
+namespace retort::kd {
+namespace {
+
+class DistillationToken final : public Term {
+ public:
+  explicit DistillationToken(const config::DistillationToken& config) : config_(config) {}
+
+  const char* name() const override { return "distillation_token"; }
+
+  Needs needs() const override {
+    Needs needs;
+    needs.teacher = true;
+    return needs;
+  }
+
+  absl::StatusOr<at::Tensor> Compute(const Step& step) override {
+    const at::Tensor& student = step.student.distillation_logits;
+    const at::Tensor& teacher = step.teacher.logits;
+    if (!student.defined() || !teacher.defined() || student.dim() != 2 || student.sizes() != teacher.sizes()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "distillation_token: logits of the student's distillation token ", ShapeText(student), " and of the teacher ",
+          ShapeText(teacher), " must both be [B,K]; choose a student with a distillation token"));
+    }
+    if (config_.has_hard()) return ops::torch::CrossEntropy(student, teacher.argmax(1), 0);
+    RETORT_ASSIGN_OR_RETURN(const at::Tensor kl, ops::torch::DistillKl(student, teacher, config_.soft().temperature()));
+    return kl / static_cast<double>(student.size(1));
+  }
+
+ private:
+  const config::DistillationToken config_;
+};
+
+}  // namespace
+
+std::unique_ptr<Term> MakeDistillationToken(const config::DistillationToken& config) {
+  return std::make_unique<DistillationToken>(config);
+}
+
+}  // namespace retort::kd

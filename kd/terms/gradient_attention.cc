@@ -1,0 +1,76 @@
+#include "retort/kd/terms/gradient_attention.h"
+
+#include "ATen/TensorOperators.h"
+#include "ATen/ops/mse_loss.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "torch/csrc/autograd/autograd.h"
+
+#include "retort/data/io/status_macros.h"
+#include "retort/kd/terms/logits.h"
+#include "retort/kd/terms/tap_pairs.h"
+#include "retort/ops/torch/autograd/softmax_loss.h"
+
+namespace retort::kd {
+namespace {
+
+class GradientAttention final : public Term {
+ public:
+  explicit GradientAttention(const config::GradientAttention& config) : config_(config) {}
+
+  const char* name() const override { return "gradient_attention"; }
+
+  Needs needs() const override {
+    Needs taps;
+    AddTaps(config_.pair(), &taps);
+    Needs needs;
+    needs.student = taps.student;
+    needs.teacher = true;
+    needs.targets.gradients.taps = taps.targets.taps;
+    return needs;
+  }
+
+  absl::StatusOr<at::Tensor> Compute(const Step& step) override {
+    RETORT_RETURN_IF_ERROR(CheckLabels(step, name()));
+    RETORT_ASSIGN_OR_RETURN(const at::Tensor loss, ops::torch::CrossEntropy(step.student.logits, step.labels, 0));
+    at::Tensor total;
+    for (const config::TapPair& pair : config_.pair()) {
+      RETORT_ASSIGN_OR_RETURN(const FeatureMaps gradients, BothGradients(step, pair, loss));
+      const auto map = [](const at::Tensor& gradient) { return gradient.abs().mean(1, /*keepdim=*/true); };
+      const double batch = static_cast<double>(step.labels.size(0));
+      RETORT_ASSIGN_OR_RETURN(const FeatureMaps maps,
+                              Pooled({map(gradients.student), map(gradients.teacher) / batch}, pair, name()));
+      const at::Tensor value = at::mse_loss(maps.student, maps.teacher);
+      total = total.defined() ? total + value : value;
+    }
+    return total;
+  }
+
+ private:
+  // The student's is by the mean over the batch, the teacher's by the sum.
+  absl::StatusOr<FeatureMaps> BothGradients(const Step& step, const config::TapPair& pair, const at::Tensor& loss) {
+    Step gradients;
+    gradients.student.taps = step.student.taps;
+    gradients.teacher.taps = step.teacher.gradients.taps;
+    RETORT_ASSIGN_OR_RETURN(FeatureMaps maps, Maps(gradients, pair, name()));
+    if (maps.student.requires_grad() && loss.requires_grad()) {
+      const bool again = config_.second_order();
+      maps.student = torch::autograd::grad({loss}, {maps.student}, /*grad_outputs=*/{}, /*retain_graph=*/true, again,
+                                           /*allow_unused=*/true)[0];
+      if (maps.student.defined()) return maps;
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat("gradient_attention: the student's logits do not depend on its tap \"", pair.student(),
+                     "\"; choose a tap between images and logits"));
+  }
+
+  const config::GradientAttention config_;
+};
+
+}  // namespace
+
+std::unique_ptr<Term> MakeGradientAttention(const config::GradientAttention& config) {
+  return std::make_unique<GradientAttention>(config);
+}
+
+}  // namespace retort::kd
