@@ -43,8 +43,32 @@ bool NeedsTeacher(const config::Term& term) {
     case config::Term::kDistill:
     case config::Term::kCosineEmbedding:
     case config::Term::kAttention:
+    case config::Term::kDkd:
+    case config::Term::kDist:
+    case config::Term::kMultiLevel:
+    case config::Term::kDistillationToken:
+    case config::Term::kTopKCrossEntropy:
+    case config::Term::kGradientAttention:
+    case config::Term::kInputGradient:
+    case config::Term::kHint:
+    case config::Term::kNst:
+    case config::Term::kSimilarityPreserving:
+    case config::Term::kFsp:
+    case config::Term::kFactorTransfer:
+    case config::Term::kActivationBoundary:
+    case config::Term::kRkd:
+    case config::Term::kPkt:
+    case config::Term::kCorrelationCongruence:
+    case config::Term::kHierarchicalContext:
+    case config::Term::kVid:
+    case config::Term::kCrd:
+    case config::Term::kOfd:
+    case config::Term::kReviewKd:
+    case config::Term::kSimKd:
       return true;
     case config::Term::kCrossEntropy:
+    case config::Term::kTeacherFree:
+    case config::Term::kClassWise:
     case config::Term::TERM_NOT_SET:
       return false;
   }
