@@ -22,7 +22,7 @@ StageType TypeOf(config::Stage::KindCase kind) {
     case config::Stage::kCacheLogits:
       return {.version = 1, .seeded = false, .numeric = true, .run = RunCacheLogits};
     case config::Stage::kDistill:
-      return {.version = 2, .seeded = true, .numeric = true, .run = RunDistill};
+      return {.version = 3, .seeded = true, .numeric = true, .run = RunDistill};
     case config::Stage::kEvaluate:
       return {.version = 1, .seeded = false, .numeric = true, .run = RunEvaluate};
     case config::Stage::kReport:

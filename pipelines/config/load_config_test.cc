@@ -124,8 +124,8 @@ const std::vector<BadConfig>& BadConfigs() {
            {"$:14:74: stage \"targets\": precision: no value FP61; permitted: FP16, FP32; did you mean \"FP16\"?"}},
       {.name = "LowerCaseEnum",
        .edits = {{"form: KL", "form: kl"}},
-       .faults = {"$:22:51: stage \"student\": objective.term[1].distill.form: no value kl; permitted: KL, "
-                  "SOFT_CROSS_ENTROPY; did you mean \"KL\"?"}},
+       .faults = {"$:22:51: stage \"student\": objective.term[1].distill.form: no value kl; permitted: "
+                  "ELEMENT_MEAN_KL, KL, SOFT_CROSS_ENTROPY; did you mean \"KL\"?"}},
       {.name = "EnumNumber",
        .edits = {{"FP16", "7"}},
        .faults = {"$:14:74: stage \"targets\": precision: no value 7; permitted: FP16, FP32"}},
@@ -265,7 +265,11 @@ const std::vector<BadConfig>& BadConfigs() {
       {.name = "TermWithoutKind",
        .edits = {{"term { cross_entropy {} }", "term { weight: 2 }"}},
        .faults = {"$:9:17: stage \"teacher\": objective.term[0]: needs one of cross_entropy, distill, "
-                  "cosine_embedding, attention"}},
+                  "cosine_embedding, attention, dkd, dist, multi_level, distillation_token, "
+                  "teacher_free, class_wise, top_k_cross_entropy, gradient_attention, "
+                  "input_gradient, hint, nst, similarity_preserving, fsp, factor_transfer, "
+                  "activation_boundary, rkd, pkt, correlation_congruence, hierarchical_context, vid, "
+                  "crd, ofd, review_kd, sim_kd"}},
       {.name = "NoSuchStage",
        .edits = {{"teacher: \"teacher\" precision", "teacher: \"techer\" precision"}},
        .faults = {"$:14:55: stage \"targets\": teacher: no stage \"techer\"; needs an earlier stage of kind distill or "

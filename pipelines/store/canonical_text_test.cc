@@ -50,6 +50,7 @@ stage[1].distill.model.light_nn.dropout: 0.25
 stage[1].distill.objective.term[0].weight: 0.3
 stage[1].distill.objective.term[0].distill.temperature: 4
 stage[1].distill.objective.term[0].distill.form: KL
+stage[1].distill.objective.term[0].distill.standardize: false
 stage[1].distill.train.epochs: 10
 stage[1].distill.train.batch_size: 128
 stage[1].distill.train.optimizer.sgd.learning_rate: 0.1
