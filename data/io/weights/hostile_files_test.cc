@@ -27,6 +27,8 @@ size_t peak = 0;
 
 }  // namespace
 
+#ifndef __SANITIZE_ADDRESS__  // whose own allocator these would be mixed with; then memory is not measured
+
 void* operator new(size_t size) {
   void* memory = std::malloc(size);
   if (memory == nullptr) throw std::bad_alloc();
@@ -41,6 +43,8 @@ void operator delete(void* memory) noexcept {
 }
 
 void operator delete(void* memory, size_t) noexcept { operator delete(memory); }
+
+#endif
 
 namespace retort::data {
 namespace {

@@ -229,7 +229,7 @@ class PickleMachine {
       case kNewFalse:
         return MakeInteger(code == kNewTrue, Kind::kBool);
       case kBinInt: {
-        int32_t integer;
+        int32_t integer = 0;
         RETORT_RETURN_IF_ERROR(Number(&integer));
         return MakeInteger(integer);
       }
@@ -239,7 +239,7 @@ class PickleMachine {
         return MakeInteger(integer);
       }
       case kBinInt2: {
-        uint16_t integer;
+        uint16_t integer = 0;
         RETORT_RETURN_IF_ERROR(Number(&integer));
         return MakeInteger(integer);
       }
