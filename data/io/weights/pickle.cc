@@ -234,7 +234,7 @@ class PickleMachine {
         return MakeInteger(integer);
       }
       case kBinInt1: {
-        uint8_t integer;
+        uint8_t integer = 0;
         RETORT_RETURN_IF_ERROR(Number(&integer));
         return MakeInteger(integer);
       }
