@@ -1,5 +1,4 @@
 // Files with faults at random: none may do more than be refused. Worth most with --config=asan and --config=ubsan.
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <random>
@@ -10,6 +9,7 @@
 
 #include "retort/ops/codecs/encode_png.h"
 #include "retort/ops/codecs/encoded_fixtures.h"
+#include "retort/testing/fuzz/mutated.h"
 #include "retort/testing/fuzz/seeds.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
@@ -18,34 +18,8 @@ namespace retort::ops {
 namespace {
 
 constexpr int kRounds = 2000;
-
-std::string Mutated(std::string bytes, const std::string& other, std::mt19937& random) {
-  const auto below = [&](size_t end) { return static_cast<size_t>(random()) % end; };
-  for (size_t faults = 1 + below(4); faults > 0 && !bytes.empty(); --faults) {
-    const size_t at = below(3) == 0 ? below(bytes.size()) : below(std::min<size_t>(bytes.size(), 200));
-    switch (below(6)) {
-      case 0:
-        bytes[at] = static_cast<char>(bytes[at] ^ (1 << below(8)));
-        break;
-      case 1:
-        bytes[at] = static_cast<char>(random());
-        break;
-      case 2:
-        bytes[at] = static_cast<char>(below(2) == 0 ? 0xff : 0);
-        break;
-      case 3:
-        bytes.resize(at);
-        break;
-      case 4:
-        bytes.erase(at, below(20));
-        break;
-      case 5:
-        bytes.insert(at, other, below(other.size()), below(60));
-        break;
-    }
-  }
-  return bytes;
-}
+// Where formats have what decides how the rest is read.
+constexpr size_t kHead = 200;
 
 TEST(FuzzDecodersTest, NoFaultDoesHarm) {
   std::vector<std::string> files = {EncodeJpeg(20, 30),
@@ -67,7 +41,7 @@ TEST(FuzzDecodersTest, NoFaultDoesHarm) {
   std::mt19937 random(1);
   for (int round = 0; round < kRounds; ++round) {
     for (const std::string& file : files) {
-      const std::string mutated = Mutated(file, files[random() % files.size()], random);
+      const std::string mutated = testing::Mutated(file, files[random() % files.size()], kHead, random);
       // Exactly as many bytes, so that a sanitizer sees what is read beyond them.
       const std::vector<uint8_t> bytes(mutated.begin(), mutated.end());
       ASSERT_EQ(LLVMFuzzerTestOneInput(bytes.data(), bytes.size()), 0);

@@ -128,8 +128,9 @@ def retort_cc_benchmark(name, srcs = None, deps = [], tags = [], dry_run_args = 
 def retort_cc_fuzz(name, deps = [], test_deps = [], test_size = "small"):
     """A function LLVMFuzzerTestOneInput in <name>.cc, which takes any bytes whatever without harm.
 
-    <name>_test.cc calls it by itself, with inputs that it makes and spoils, and hands those it starts from to
-    KeepFuzzSeeds (testing/fuzz/seeds.h); that test runs everywhere. testing/fuzz/run builds and runs <name>_fuzzer.
+    <name>_test.cc calls it by itself, with inputs that it makes and spoils (testing/fuzz/mutated.h), and hands those it
+    starts from to KeepFuzzSeeds (testing/fuzz/seeds.h); that test runs everywhere. testing/fuzz/run builds and runs
+    <name>_fuzzer.
 
     Args:
       name: of the source, by custom fuzz_<what>.
@@ -146,7 +147,7 @@ def retort_cc_fuzz(name, deps = [], test_deps = [], test_size = "small"):
     retort_cc_test(
         name = name + "_test",
         size = test_size,
-        deps = test_deps + [":" + name, "//testing/fuzz:seeds"],
+        deps = test_deps + [":" + name, Label("//testing/fuzz:mutated"), Label("//testing/fuzz:seeds")],
     )
     cc_binary(
         name = name + "_fuzzer",
