@@ -12,27 +12,16 @@
 namespace retort::kd {
 namespace {
 
-class ActivationBoundary final : public Term {
+class ActivationBoundary final : public ProjectingTerm {
  public:
   explicit ActivationBoundary(const config::ActivationBoundary& config)
-      : config_(config), projections_(config.projection(), config.pair(), "activation_boundary") {}
-
-  const char* name() const override { return "activation_boundary"; }
-
-  Needs needs() const override {
-    Needs needs;
-    needs.teacher = true;
-    AddTaps(config_.pair(), &needs);
-    return needs;
-  }
-
-  absl::Status Prepare(const Step& example, int64_t /*samples*/) override { return projections_.Prepare(example); }
+      : ProjectingTerm(config.projection(), config.pair(), "activation_boundary"), config_(config) {}
 
   absl::StatusOr<at::Tensor> Compute(const Step& step) override {
     at::Tensor total;
-    double weight = 0.003 / std::exp2(projections_.size() - 1);
-    for (int i = 0; i < projections_.size(); ++i, weight *= 2) {
-      RETORT_ASSIGN_OR_RETURN(const FeatureMaps maps, projections_.Apply(step, i));
+    double weight = 0.003 / std::exp2(projections().size() - 1);
+    for (int i = 0; i < projections().size(); ++i, weight *= 2) {
+      RETORT_ASSIGN_OR_RETURN(const FeatureMaps maps, projections().Apply(step, i));
       const at::Tensor& s = maps.student;
       const double m = config_.margin();
       const at::Tensor active = maps.teacher > 0;
@@ -44,12 +33,8 @@ class ActivationBoundary final : public Term {
     return total;
   }
 
-  std::vector<nn::NamedTensor> Parameters() const override { return projections_.parameters(); }
-  std::vector<nn::NamedTensor> Buffers() const override { return projections_.buffers(); }
-
  private:
   const config::ActivationBoundary config_;
-  Projections projections_;
 };
 
 }  // namespace

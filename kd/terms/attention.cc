@@ -27,12 +27,7 @@ class Attention final : public Term {
 
   const char* name() const override { return "attention"; }
 
-  Needs needs() const override {
-    Needs needs;
-    needs.teacher = true;
-    AddTaps(config_.pair(), &needs);
-    return needs;
-  }
+  Needs needs() const override { return TapNeeds(config_.pair()); }
 
   absl::StatusOr<at::Tensor> Compute(const Step& step) override {
     at::Tensor total;

@@ -10,22 +10,13 @@
 namespace retort::kd {
 namespace {
 
-class FactorTransfer final : public Term {
+class FactorTransfer final : public ProjectingTerm {
  public:
   explicit FactorTransfer(const config::FactorTransfer& config)
-      : config_(config), projections_(config.projection(), config.pair(), "factor_transfer") {}
+      : ProjectingTerm(config.projection(), config.pair(), "factor_transfer"), config_(config) {}
 
-  const char* name() const override { return "factor_transfer"; }
-
-  Needs needs() const override {
-    Needs needs;
-    needs.teacher = true;
-    AddTaps(config_.pair(), &needs);
-    return needs;
-  }
-
-  absl::Status Prepare(const Step& example, int64_t /*samples*/) override {
-    return ChannelsMayDiffer() ? Compute(example).status() : projections_.Prepare(example);
+  absl::Status Prepare(const Step& example, int64_t samples) override {
+    return ChannelsMayDiffer() ? Compute(example).status() : ProjectingTerm::Prepare(example, samples);
   }
 
   absl::StatusOr<at::Tensor> Compute(const Step& step) override {
@@ -38,9 +29,6 @@ class FactorTransfer final : public Term {
     return total;
   }
 
-  std::vector<nn::NamedTensor> Parameters() const override { return projections_.parameters(); }
-  std::vector<nn::NamedTensor> Buffers() const override { return projections_.buffers(); }
-
  private:
   bool ChannelsMayDiffer() const {
     return config_.factor() == config::FactorTransfer::MEAN_SQUARE &&
@@ -49,7 +37,7 @@ class FactorTransfer final : public Term {
 
   absl::StatusOr<FeatureMaps> BothMaps(const Step& step, int i) const {
     RETORT_RETURN_IF_ERROR(Maps(step, config_.pair(i), name()).status());
-    return ChannelsMayDiffer() ? PooledMaps(step, config_.pair(i), name()) : projections_.Apply(step, i);
+    return ChannelsMayDiffer() ? PooledMaps(step, config_.pair(i), name()) : projections().Apply(step, i);
   }
 
   // [B,C,H,W] -> [B,F]
@@ -60,7 +48,6 @@ class FactorTransfer final : public Term {
   }
 
   const config::FactorTransfer config_;
-  Projections projections_;
 };
 
 }  // namespace

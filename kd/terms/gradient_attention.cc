@@ -1,5 +1,7 @@
 #include "retort/kd/terms/gradient_attention.h"
 
+#include <utility>
+
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/mse_loss.h"
 #include "absl/status/status.h"
@@ -21,12 +23,8 @@ class GradientAttention final : public Term {
   const char* name() const override { return "gradient_attention"; }
 
   Needs needs() const override {
-    Needs taps;
-    AddTaps(config_.pair(), &taps);
-    Needs needs;
-    needs.student = taps.student;
-    needs.teacher = true;
-    needs.targets.gradients.taps = taps.targets.taps;
+    Needs needs = TapNeeds(config_.pair());
+    std::swap(needs.targets.gradients.taps, needs.targets.taps);
     return needs;
   }
 

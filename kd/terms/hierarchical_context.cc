@@ -10,39 +10,21 @@
 namespace retort::kd {
 namespace {
 
-class HierarchicalContext final : public Term {
+class HierarchicalContext final : public ProjectingTerm {
  public:
   explicit HierarchicalContext(const config::HierarchicalContext& config)
-      : config_(config), projections_(config.projection(), config.pair(), "hierarchical_context") {}
-
-  const char* name() const override { return "hierarchical_context"; }
-
-  Needs needs() const override {
-    Needs needs;
-    needs.teacher = true;
-    AddTaps(config_.pair(), &needs);
-    return needs;
-  }
-
-  absl::Status Prepare(const Step& example, int64_t /*samples*/) override { return projections_.Prepare(example); }
+      : ProjectingTerm(config.projection(), config.pair(), "hierarchical_context") {}
 
   absl::StatusOr<at::Tensor> Compute(const Step& step) override {
     at::Tensor total;
-    for (int i = 0; i < projections_.size(); ++i) {
-      RETORT_RETURN_IF_ERROR(Maps(step, config_.pair(i), name()).status());
-      RETORT_ASSIGN_OR_RETURN(const FeatureMaps maps, projections_.Apply(step, i));
+    for (int i = 0; i < projections().size(); ++i) {
+      RETORT_RETURN_IF_ERROR(Maps(step, projections().pairs()[i], name()).status());
+      RETORT_ASSIGN_OR_RETURN(const FeatureMaps maps, projections().Apply(step, i));
       const at::Tensor loss = HierarchicalContextLoss(maps.student, maps.teacher);
       total = total.defined() ? total + loss : loss;
     }
     return total;
   }
-
-  std::vector<nn::NamedTensor> Parameters() const override { return projections_.parameters(); }
-  std::vector<nn::NamedTensor> Buffers() const override { return projections_.buffers(); }
-
- private:
-  const config::HierarchicalContext config_;
-  Projections projections_;
 };
 
 }  // namespace

@@ -10,38 +10,19 @@
 namespace retort::kd {
 namespace {
 
-class Hint final : public Term {
+class Hint final : public ProjectingTerm {
  public:
-  explicit Hint(const config::Hint& config)
-      : config_(config), projections_(config.projection(), config.pair(), "hint") {}
-
-  const char* name() const override { return "hint"; }
-
-  Needs needs() const override {
-    Needs needs;
-    needs.teacher = true;
-    AddTaps(config_.pair(), &needs);
-    return needs;
-  }
-
-  absl::Status Prepare(const Step& example, int64_t /*samples*/) override { return projections_.Prepare(example); }
+  explicit Hint(const config::Hint& config) : ProjectingTerm(config.projection(), config.pair(), "hint") {}
 
   absl::StatusOr<at::Tensor> Compute(const Step& step) override {
     at::Tensor total;
-    for (int i = 0; i < projections_.size(); ++i) {
-      RETORT_ASSIGN_OR_RETURN(const FeatureMaps maps, projections_.Apply(step, i));
+    for (int i = 0; i < projections().size(); ++i) {
+      RETORT_ASSIGN_OR_RETURN(const FeatureMaps maps, projections().Apply(step, i));
       const at::Tensor loss = at::mse_loss(maps.student, maps.teacher);
       total = total.defined() ? total + loss : loss;
     }
     return total;
   }
-
-  std::vector<nn::NamedTensor> Parameters() const override { return projections_.parameters(); }
-  std::vector<nn::NamedTensor> Buffers() const override { return projections_.buffers(); }
-
- private:
-  const config::Hint config_;
-  Projections projections_;
 };
 
 }  // namespace

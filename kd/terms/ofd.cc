@@ -22,12 +22,7 @@ class Ofd final : public Term {
 
   const char* name() const override { return "ofd"; }
 
-  Needs needs() const override {
-    Needs needs;
-    needs.teacher = true;
-    AddTaps(config_.pair(), &needs);
-    return needs;
-  }
+  Needs needs() const override { return TapNeeds(config_.pair()); }
 
   absl::Status Prepare(const Step& example, int64_t /*samples*/) override {
     levels_.clear();

@@ -6,7 +6,6 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "google/protobuf/repeated_field.h"
 
 #include "retort/kd/objective.pb.h"
 #include "retort/kd/term.h"
@@ -30,9 +29,8 @@ namespace retort::kd {
 // "0.norm.running_mean", "0.linear.bias" after the pair's position.
 class Projections {
  public:
-  Projections(const config::Projection& config, const google::protobuf::RepeatedPtrField<config::TapPair>& pairs,
-              const char* term)
-      : config_(config), pairs_(pairs.begin(), pairs.end()), term_(term) {}
+  Projections(const config::Projection& config, const TapPairs& pairs, const char* term)
+      : config_(config), pairs_(pairs), term_(term) {}
 
   // Makes the learnable parts; see Term::Prepare. InvalidArgument names the taps whose shapes do not fit together.
   absl::Status Prepare(const Step& example);
@@ -40,7 +38,9 @@ class Projections {
   // Of pair i, both of one shape. InvalidArgument names the taps and their shapes; FailedPrecondition before Prepare.
   absl::StatusOr<FeatureMaps> Apply(const Step& step, int i) const;
 
-  int size() const { return static_cast<int>(pairs_.size()); }
+  int size() const { return pairs_.size(); }
+  const TapPairs& pairs() const { return pairs_; }
+  const char* term() const { return term_; }
   const std::vector<nn::NamedTensor>& parameters() const { return parts_.parameters(); }
   const std::vector<nn::NamedTensor>& buffers() const { return parts_.buffers(); }
 
@@ -56,10 +56,29 @@ class Projections {
   absl::StatusOr<ConvolutionShape> Shape(const FeatureMaps& maps, int i) const;
 
   const config::Projection config_;
-  const std::vector<config::TapPair> pairs_;
+  const TapPairs pairs_;
   const char* const term_;
   Parts parts_;
   std::vector<Layers> layers_;
+};
+
+// A term of projected pairs, whose learnable parts are the projections.
+class ProjectingTerm : public Term {
+ public:
+  const char* name() const override { return projections_.term(); }
+  Needs needs() const override { return TapNeeds(projections_.pairs()); }
+  absl::Status Prepare(const Step& example, int64_t /*samples*/) override { return projections_.Prepare(example); }
+  std::vector<nn::NamedTensor> Parameters() const override { return projections_.parameters(); }
+  std::vector<nn::NamedTensor> Buffers() const override { return projections_.buffers(); }
+
+ protected:
+  ProjectingTerm(const config::Projection& config, const TapPairs& pairs, const char* name)
+      : projections_(config, pairs, name) {}
+
+  const Projections& projections() const { return projections_; }
+
+ private:
+  Projections projections_;
 };
 
 }  // namespace retort::kd

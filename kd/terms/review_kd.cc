@@ -27,10 +27,8 @@ class ReviewKd final : public Term {
   const char* name() const override { return "review_kd"; }
 
   Needs needs() const override {
-    Needs needs;
-    if (config_.embedding()) needs = EmbeddingNeeds();
-    needs.teacher = true;
-    AddTaps(config_.pair(), &needs);
+    Needs needs = TapNeeds(config_.pair());
+    needs.student.embedding = needs.targets.embedding = config_.embedding();
     return needs;
   }
 

@@ -23,12 +23,7 @@ class SimilarityPreserving final : public Term {
 
   const char* name() const override { return "similarity_preserving"; }
 
-  Needs needs() const override {
-    Needs needs;
-    needs.teacher = true;
-    AddTaps(config_.pair(), &needs);
-    return needs;
-  }
+  Needs needs() const override { return TapNeeds(config_.pair()); }
 
   absl::StatusOr<at::Tensor> Compute(const Step& step) override {
     at::Tensor total;

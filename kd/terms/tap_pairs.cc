@@ -34,13 +34,27 @@ at::Tensor PooledTo(const at::Tensor& features, int64_t height, int64_t width) {
   return pool ? at::adaptive_avg_pool2d(features, {height, width}) : features;
 }
 
+// Both taps of the pair; a TapFault unless they are there, of a rank that `fits`, and of the same B.
+absl::StatusOr<FeatureMaps> TapsOf(const Step& step, const config::TapPair& pair, absl::string_view term,
+                                   bool (*fits)(int64_t rank), absl::string_view demand) {
+  const FeatureMaps maps = {Tap(step.student, pair.student()), Tap(step.teacher, pair.teacher())};
+  if (!maps.student.defined() || !maps.teacher.defined() || !fits(maps.student.dim()) || !fits(maps.teacher.dim()) ||
+      maps.student.size(0) != maps.teacher.size(0)) {
+    return TapFault(pair, maps, term, demand);
+  }
+  return maps;
+}
+
 }  // namespace
 
-void AddTaps(const google::protobuf::RepeatedPtrField<config::TapPair>& pairs, Needs* needs) {
+Needs TapNeeds(const TapPairs& pairs) {
+  Needs needs;
+  needs.teacher = true;
   for (const config::TapPair& pair : pairs) {
-    Add(pair.student(), &needs->student.taps);
-    Add(pair.teacher(), &needs->targets.taps);
+    Add(pair.student(), &needs.student.taps);
+    Add(pair.teacher(), &needs.targets.taps);
   }
+  return needs;
 }
 
 absl::Status TapFault(const config::TapPair& pair, const FeatureMaps& maps, absl::string_view term,
@@ -51,21 +65,13 @@ absl::Status TapFault(const config::TapPair& pair, const FeatureMaps& maps, absl
 }
 
 absl::StatusOr<FeatureMaps> Features(const Step& step, const config::TapPair& pair, absl::string_view term) {
-  const FeatureMaps maps = {Tap(step.student, pair.student()), Tap(step.teacher, pair.teacher())};
-  if (!maps.student.defined() || !maps.teacher.defined() || maps.student.dim() < 2 || maps.teacher.dim() < 2 ||
-      maps.student.size(0) != maps.teacher.size(0)) {
-    return TapFault(pair, maps, term, "[B,...] with the same B");
-  }
-  return maps;
+  return TapsOf(
+      step, pair, term, [](int64_t rank) { return rank >= 2; }, "[B,...] with the same B");
 }
 
 absl::StatusOr<FeatureMaps> Maps(const Step& step, const config::TapPair& pair, absl::string_view term) {
-  const FeatureMaps maps = {Tap(step.student, pair.student()), Tap(step.teacher, pair.teacher())};
-  if (!maps.student.defined() || !maps.teacher.defined() || maps.student.dim() != 4 || maps.teacher.dim() != 4 ||
-      maps.student.size(0) != maps.teacher.size(0)) {
-    return TapFault(pair, maps, term, "[B,C,H,W] with the same B");
-  }
-  return maps;
+  return TapsOf(
+      step, pair, term, [](int64_t rank) { return rank == 4; }, "[B,C,H,W] with the same B");
 }
 
 absl::StatusOr<FeatureMaps> PooledMaps(const Step& step, const config::TapPair& pair, absl::string_view term) {

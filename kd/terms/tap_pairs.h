@@ -12,8 +12,10 @@
 
 namespace retort::kd {
 
-// Puts both sides' taps among what a term needs, each once.
-void AddTaps(const google::protobuf::RepeatedPtrField<config::TapPair>& pairs, Needs* needs);
+using TapPairs = google::protobuf::RepeatedPtrField<config::TapPair>;
+
+// What a term needs that reads both sides' taps: each once, and a teacher.
+Needs TapNeeds(const TapPairs& pairs);
 
 struct FeatureMaps {
   at::Tensor student;  // [B,C_s,H_s,W_s], of Features [B,...]

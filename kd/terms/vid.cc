@@ -26,12 +26,7 @@ class Vid final : public Term {
 
   const char* name() const override { return "vid"; }
 
-  Needs needs() const override {
-    Needs needs;
-    needs.teacher = true;
-    AddTaps(config_.pair(), &needs);
-    return needs;
-  }
+  Needs needs() const override { return TapNeeds(config_.pair()); }
 
   absl::Status Prepare(const Step& example, int64_t /*samples*/) override {
     levels_.clear();
