@@ -53,6 +53,26 @@ class CheckPtxTest(unittest.TestCase):
         self.assertNotIn("fma", text_of_a)
         self.assertIn("fma", text_of_b)
 
+    def test_width_of_stores(self):
+        ptx = ("st.global.b64 [%rd1], %rd2;\n\tst.global.v4.f32 [%rd1], {%f1};\nst.global.u8 [%rd1+2], %r1;\n"
+               "@%p1 st.volatile.global.L1::no_allocate.v2.b16 [%rd1], {%rs1};\nst.shared.b8 [%r1], %r2;\n"
+               "ld.global.b16 %rs1, [%rd1];\n")
+        self.assertEqual(check_ptx.store_widths(ptx), [8, 16, 1, 4])
+
+    def test_faults_of_the_text(self):
+
+        def faults(text, **kwargs):
+            return list(check_ptx.read([("k", text)], **dict({"no_fma": False, "store_bytes": 0}, **kwargs)))
+
+        wide, narrow = "st.global.b64 [%rd1], %rd2;\n", "st.global.b32 [%rd1], %r2;\n"
+        self.assertEqual(faults(wide, store_bytes=8), [])
+        self.assertEqual(faults(narrow), [])
+        self.assertRegex(faults(wide + narrow, store_bytes=8)[0], r"stores of \[4, 8\] bytes in k")
+        self.assertRegex(faults("", store_bytes=8)[0], r"stores of \[\] bytes in k")
+        self.assertEqual(faults("fma.rn.f32 %f1;\ndiv.s32 %r1;\n"), [])
+        self.assertRegex(faults("fma.rn.f32 %f1;\n", no_fma=True)[0], "fma.rn.f32, in k")
+        self.assertEqual(faults("rem.u64 %rd1;\ndiv.s64 %rd1;\n"), ["2 divisions of 64 bits in k"])
+
 
 if __name__ == "__main__":
     unittest.main()

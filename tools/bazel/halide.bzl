@@ -140,6 +140,7 @@ def halide_op(
         runtime = Label("//ops:halide_runtime"),
         max_registers = 64,
         exact = False,
+        store_bytes = 0,
         **kwargs):
     """An operation as a cc_library with the header "retort/<package>/<name>.h".
 
@@ -156,8 +157,10 @@ def halide_op(
       cpu: False where only a GPU has this variant.
       deps: of the generator: cc libraries with shared algorithm functions.
       runtime: the program's one halide_runtime.
-      max_registers: a thread of a CUDA kernel may have; the test fails above it, and on any spill or stack.
+      max_registers: a thread of a CUDA kernel may have, as Halide's runtime loads it: 64 at most. The test fails above
+        it, and on any spill or stack.
       exact: whether the test also fails where CUDA's compiler fused a product and a sum, in spite of strict_float.
+      store_bytes: the test also fails where a CUDA kernel has a store to global memory of fewer bytes.
       **kwargs: visibility and the like.
     """
     if (src == None) == (binary == None):
@@ -186,7 +189,12 @@ def halide_op(
             name = name + "_ptx_test",
             size = "small",
             srcs = [Label("//tools/bazel:check_ptx.py")],
-            args = ["$(location %s)" % ptxas, "$(location %s_cuda.device_code)" % name, str(max_registers)] + (["--no_fma"] if exact else []),
+            args = [
+                "$(location %s)" % ptxas,
+                "$(location %s_cuda.device_code)" % name,
+                str(max_registers),
+                "--store_bytes=%d" % store_bytes,
+            ] + (["--no_fma"] if exact else []),
             data = [name + "_cuda.device_code", ptxas],
         )
 
