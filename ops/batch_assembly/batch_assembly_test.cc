@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
+#include <iterator>
 #include <limits>
 #include <random>
 #include <string>
@@ -565,6 +566,22 @@ INSTANTIATE_TEST_SUITE_P(
                               .spoil = [](Arguments& a) { a.offset_buffer.raw_buffer()->dim[0].extent = 4; },
                               .code = absl::StatusCode::kInvalidArgument,
                               .message = "offset has shape [4]; give [C] = [3]"},
+                      BadCall{.name = "ScaleNotANumber",
+                              .spoil = [](Arguments& a) { a.scale[1] = std::numeric_limits<float>::quiet_NaN(); },
+                              .code = absl::StatusCode::kInvalidArgument,
+                              .message = "scale[1] is nan; give a finite one"},
+                      BadCall{.name = "OffsetInfinite",
+                              .spoil = [](Arguments& a) { a.offset[2] = -std::numeric_limits<float>::infinity(); },
+                              .code = absl::StatusCode::kInvalidArgument,
+                              .message = "offset[2] is -inf; give a finite one"},
+                      BadCall{.name = "NegativeHeight",
+                              .spoil = [](Arguments& a) { a.images_buffer.raw_buffer()->dim[2].extent = -5; },
+                              .code = absl::StatusCode::kInvalidArgument,
+                              .message = "images has -5 elements along dim[2]; give 0 or more"},
+                      BadCall{.name = "NegativeBatch",
+                              .spoil = [](Arguments& a) { a.index_buffer.raw_buffer()->dim[0].extent = -1; },
+                              .code = absl::StatusCode::kInvalidArgument,
+                              .message = "index has -1 elements along dim[0]; give 0 or more"},
                       BadCall{.name = "PixelsApart",
                               .spoil = [](Arguments& a) { a.images_buffer.raw_buffer()->dim[1].stride = 4; },
                               .code = absl::StatusCode::kInvalidArgument,
@@ -597,6 +614,22 @@ TEST(BatchAssemblyBadCallTest, WithoutABufferIsRefused) {
   const absl::Status status = BatchAssembly(a.images_buffer, a.index_buffer, a.params_buffer, nullptr, a.offset_buffer,
                                             Border::kZero, a.output_buffer);
   EXPECT_EQ(status, absl::InvalidArgumentError("batch_assembly: scale is missing"));
+}
+
+TEST(MixedBatchAssemblyBadCallTest, NamesTheBufferWithoutMemory) {
+  constexpr const char* kNames[] = {"images", "index", "params", "lambda", "mix_box", "scale", "offset", "output"};
+  for (size_t i = 0; i < std::size(kNames); ++i) {
+    Arguments a({.mixed = true});
+    halide_buffer_t* const buffers[] = {a.images_buffer.raw_buffer(),  a.index_buffer.raw_buffer(),
+                                        a.params_buffer.raw_buffer(),  a.lambda_buffer.raw_buffer(),
+                                        a.mix_box_buffer.raw_buffer(), a.scale_buffer.raw_buffer(),
+                                        a.offset_buffer.raw_buffer(),  a.output_buffer.raw_buffer()};
+    buffers[i]->host = nullptr;
+    EXPECT_EQ(a.Run(), absl::InvalidArgumentError(absl::StrCat("mixed_batch_assembly: ", kNames[i],
+                                                               " has no memory on the host; give one whose host "
+                                                               "pointer is set")));
+    EXPECT_THAT(a.output, Each(kUntouched));
+  }
 }
 
 TEST(MixedBatchAssemblyBadCallTest, NamesTheImageAndItsSource) {
