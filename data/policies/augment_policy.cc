@@ -1,6 +1,5 @@
 #include "retort/data/policies/augment_policy.h"
 
-#include <array>
 #include <cmath>
 #include <utility>
 
@@ -9,6 +8,7 @@
 #include "absl/types/span.h"
 
 #include "retort/data/philox.h"
+#include "retort/data/policies/auto_augment_pairs.h"
 
 namespace retort::data {
 namespace {
@@ -17,65 +17,7 @@ using config::AugmentStep;
 using config::AutoAugment;
 using Op = AugmentOp;
 
-// An op of a pair, the probability that it is used, and its level of 0..9.
-struct PairOp {
-  Op op;
-  double probability;
-  int level = 0;
-};
-using Pair = std::array<PairOp, 2>;
-
-constexpr int kAutoAugmentLevels = 10;
 constexpr int kAugMixLevels = 10;
-
-// The policies as found by search, in the papers' tables: 25 pairs each.
-constexpr Pair kCifar10[] = {
-    {{{Op::kInvert, 0.1}, {Op::kContrast, 0.2, 6}}},         {{{Op::kRotate, 0.7, 2}, {Op::kTranslateX, 0.3, 9}}},
-    {{{Op::kSharpness, 0.8, 1}, {Op::kSharpness, 0.9, 3}}},  {{{Op::kShearY, 0.5, 8}, {Op::kTranslateY, 0.7, 9}}},
-    {{{Op::kAutocontrast, 0.5}, {Op::kEqualize, 0.9}}},      {{{Op::kShearY, 0.2, 7}, {Op::kPosterize, 0.3, 7}}},
-    {{{Op::kColor, 0.4, 3}, {Op::kBrightness, 0.6, 7}}},     {{{Op::kSharpness, 0.3, 9}, {Op::kBrightness, 0.7, 9}}},
-    {{{Op::kEqualize, 0.6}, {Op::kEqualize, 0.5}}},          {{{Op::kContrast, 0.6, 7}, {Op::kSharpness, 0.6, 5}}},
-    {{{Op::kColor, 0.7, 7}, {Op::kTranslateX, 0.5, 8}}},     {{{Op::kEqualize, 0.3}, {Op::kAutocontrast, 0.4}}},
-    {{{Op::kTranslateY, 0.4, 3}, {Op::kSharpness, 0.2, 6}}}, {{{Op::kBrightness, 0.9, 6}, {Op::kColor, 0.2, 8}}},
-    {{{Op::kSolarize, 0.5, 2}, {Op::kInvert, 0.0}}},         {{{Op::kEqualize, 0.2}, {Op::kAutocontrast, 0.6}}},
-    {{{Op::kEqualize, 0.2}, {Op::kEqualize, 0.6}}},          {{{Op::kColor, 0.9, 9}, {Op::kEqualize, 0.6}}},
-    {{{Op::kAutocontrast, 0.8}, {Op::kSolarize, 0.2, 8}}},   {{{Op::kBrightness, 0.1, 3}, {Op::kColor, 0.7, 0}}},
-    {{{Op::kSolarize, 0.4, 5}, {Op::kAutocontrast, 0.9}}},   {{{Op::kTranslateY, 0.9, 9}, {Op::kTranslateY, 0.7, 9}}},
-    {{{Op::kAutocontrast, 0.9}, {Op::kSolarize, 0.8, 3}}},   {{{Op::kEqualize, 0.8}, {Op::kInvert, 0.1}}},
-    {{{Op::kTranslateY, 0.7, 9}, {Op::kAutocontrast, 0.9}}},
-};
-
-constexpr Pair kImageNet[] = {
-    {{{Op::kPosterize, 0.4, 8}, {Op::kRotate, 0.6, 9}}}, {{{Op::kSolarize, 0.6, 5}, {Op::kAutocontrast, 0.6}}},
-    {{{Op::kEqualize, 0.8}, {Op::kEqualize, 0.6}}},      {{{Op::kPosterize, 0.6, 7}, {Op::kPosterize, 0.6, 6}}},
-    {{{Op::kEqualize, 0.4}, {Op::kSolarize, 0.2, 4}}},   {{{Op::kEqualize, 0.4}, {Op::kRotate, 0.8, 8}}},
-    {{{Op::kSolarize, 0.6, 3}, {Op::kEqualize, 0.6}}},   {{{Op::kPosterize, 0.8, 5}, {Op::kEqualize, 1.0}}},
-    {{{Op::kRotate, 0.2, 3}, {Op::kSolarize, 0.6, 8}}},  {{{Op::kEqualize, 0.6}, {Op::kPosterize, 0.4, 6}}},
-    {{{Op::kRotate, 0.8, 8}, {Op::kColor, 0.4, 0}}},     {{{Op::kRotate, 0.4, 9}, {Op::kEqualize, 0.6}}},
-    {{{Op::kEqualize, 0.0}, {Op::kEqualize, 0.8}}},      {{{Op::kInvert, 0.6}, {Op::kEqualize, 1.0}}},
-    {{{Op::kColor, 0.6, 4}, {Op::kContrast, 1.0, 8}}},   {{{Op::kRotate, 0.8, 8}, {Op::kColor, 1.0, 2}}},
-    {{{Op::kColor, 0.8, 8}, {Op::kSolarize, 0.8, 7}}},   {{{Op::kSharpness, 0.4, 7}, {Op::kInvert, 0.6}}},
-    {{{Op::kShearX, 0.6, 5}, {Op::kEqualize, 1.0}}},     {{{Op::kColor, 0.4, 0}, {Op::kEqualize, 0.6}}},
-    {{{Op::kEqualize, 0.4}, {Op::kSolarize, 0.2, 4}}},   {{{Op::kSolarize, 0.6, 5}, {Op::kAutocontrast, 0.6}}},
-    {{{Op::kInvert, 0.6}, {Op::kEqualize, 1.0}}},        {{{Op::kColor, 0.6, 4}, {Op::kContrast, 1.0, 8}}},
-    {{{Op::kEqualize, 0.8}, {Op::kEqualize, 0.6}}},
-};
-
-constexpr Pair kSvhn[] = {
-    {{{Op::kShearX, 0.9, 4}, {Op::kInvert, 0.2}}},          {{{Op::kShearY, 0.9, 8}, {Op::kInvert, 0.7}}},
-    {{{Op::kEqualize, 0.6}, {Op::kSolarize, 0.6, 6}}},      {{{Op::kInvert, 0.9}, {Op::kEqualize, 0.6}}},
-    {{{Op::kEqualize, 0.6}, {Op::kRotate, 0.9, 3}}},        {{{Op::kShearX, 0.9, 4}, {Op::kAutocontrast, 0.8}}},
-    {{{Op::kShearY, 0.9, 8}, {Op::kInvert, 0.4}}},          {{{Op::kShearY, 0.9, 5}, {Op::kSolarize, 0.2, 6}}},
-    {{{Op::kInvert, 0.9}, {Op::kAutocontrast, 0.8}}},       {{{Op::kEqualize, 0.6}, {Op::kRotate, 0.9, 3}}},
-    {{{Op::kShearX, 0.9, 4}, {Op::kSolarize, 0.3, 3}}},     {{{Op::kShearY, 0.8, 8}, {Op::kInvert, 0.7}}},
-    {{{Op::kEqualize, 0.9}, {Op::kTranslateY, 0.6, 6}}},    {{{Op::kInvert, 0.9}, {Op::kEqualize, 0.6}}},
-    {{{Op::kContrast, 0.3, 3}, {Op::kRotate, 0.8, 4}}},     {{{Op::kInvert, 0.8}, {Op::kTranslateY, 0.0, 2}}},
-    {{{Op::kShearY, 0.7, 6}, {Op::kSolarize, 0.4, 8}}},     {{{Op::kInvert, 0.6}, {Op::kRotate, 0.8, 4}}},
-    {{{Op::kShearY, 0.3, 7}, {Op::kTranslateX, 0.9, 3}}},   {{{Op::kShearX, 0.1, 6}, {Op::kInvert, 0.6}}},
-    {{{Op::kSolarize, 0.7, 2}, {Op::kTranslateY, 0.6, 7}}}, {{{Op::kShearY, 0.8, 4}, {Op::kInvert, 0.8}}},
-    {{{Op::kShearX, 0.7, 9}, {Op::kTranslateY, 0.8, 3}}},   {{{Op::kShearY, 0.8, 5}, {Op::kAutocontrast, 0.7}}},
-    {{{Op::kShearX, 0.7, 2}, {Op::kInvert, 0.1}}},
-};
 
 // Of RandAugment and TrivialAugment.
 constexpr Op kOps[] = {Op::kIdentity,  Op::kShearX,     Op::kShearY,       Op::kTranslateX, Op::kTranslateY,
@@ -86,18 +28,6 @@ constexpr Op kMixOps[] = {Op::kShearX,    Op::kShearY,   Op::kTranslateX,   Op::
                           Op::kPosterize, Op::kSolarize, Op::kAutocontrast, Op::kEqualize,   Op::kBrightness,
                           Op::kColor,     Op::kContrast, Op::kSharpness};
 constexpr size_t kFewMixOps = 9;
-
-absl::Span<const Pair> PairsOf(AutoAugment::Policy policy) {
-  switch (policy) {
-    case AutoAugment::CIFAR10:
-      return kCifar10;
-    case AutoAugment::IMAGENET:
-      return kImageNet;
-    case AutoAugment::SVHN:
-      return kSvhn;
-  }
-  return kCifar10;
-}
 
 // The words of one step of one view, one after another.
 class Draws {
@@ -168,9 +98,9 @@ class Draws {
 using Chain = std::vector<AugmentChoice>;
 
 Chain DrawAutoAugment(const AutoAugment& config, Draws& draws, int64_t height, int64_t width) {
-  const absl::Span<const Pair> pairs = PairsOf(config.policy());
+  const absl::Span<const AutoAugmentPair> pairs = PairsOf(config.policy());
   Chain chain;
-  for (const PairOp& one : pairs[static_cast<size_t>(draws.Index(pairs.size()))]) {
+  for (const AutoAugmentOp& one : pairs[static_cast<size_t>(draws.Index(pairs.size()))]) {
     const bool used = draws.Uniform() < one.probability;
     const bool negative = draws.Coin();
     const int level = config.has_magnitude() ? config.magnitude() : one.level;

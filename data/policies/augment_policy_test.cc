@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
+#include <fstream>
 #include <map>
 #include <set>
 #include <string>
@@ -13,12 +15,15 @@
 #include "gmock/gmock.h"
 #include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
 
 #include "retort/data/policies/augment_choice.h"
+#include "retort/data/policies/auto_augment_pairs.h"
 
 namespace retort::data {
 namespace {
 
+using ::nlohmann::json;
 using ::testing::HasSubstr;
 
 constexpr int kSide = 32;
@@ -55,52 +60,98 @@ const char* const kSteps[] = {
     "color_jitter { hue { min: -0.1 max: "
     "0.1 } brightness { min: 0.6 max: 1.4 } saturation { min: 0 max: 2 } contrast { min: 1 max: 1 } }"};
 
-// Levels 0..9 as design/experiments.md lists them; what torch prints to 9 digits.
-TEST(AugmentChoiceTest, StandardLevelsAreTorchvisions) {
-  const double shear[] = {0,           0.0333333351, 0.0666666701, 0.100000009, 0.13333334,
-                          0.166666672, 0.200000003,  0.233333349,  0.266666681, 0.300000012};
-  const double factor[] = {0,   0.099999994, 0.199999988, 0.299999982, 0.399999976,
-                           0.5, 0.600000024, 0.699999988, 0.799999952, 0.899999976};
-  const double degrees[] = {0, 3.33333325, 6.66666651, 10, 13.333333, 16.6666679, 20, 23.333334, 26.666666, 30};
-  const int pixels[] = {0, 1, 3, 4, 6, 8, 9, 11, 12, 14};
-  const int bits[] = {8, 8, 7, 7, 6, 6, 5, 5, 4, 4};
-  const double threshold[] = {255, 226.666672, 198.333328, 170, 141.666656, 113.333336, 85, 56.6666679, 28.333334, 0};
-  for (int level = 0; level < 10; ++level) {
-    const auto at = [&](AugmentOp op, bool negative = false) {
-      return AtLevel(op, AugmentSpace::kStandard, level, 10, negative, kSide, kSide).argument;
-    };
-    EXPECT_NEAR(at(AugmentOp::kShearX), shear[level], 5e-10);
-    EXPECT_NEAR(at(AugmentOp::kShearY, true), -shear[level], 5e-10);
-    EXPECT_EQ(at(AugmentOp::kTranslateX), pixels[level]);
-    EXPECT_EQ(at(AugmentOp::kTranslateY, true), -pixels[level]);
-    EXPECT_NEAR(at(AugmentOp::kRotate), degrees[level], 5e-8);
-    EXPECT_NEAR(at(AugmentOp::kBrightness), 1 + factor[level], 5e-10);
-    EXPECT_NEAR(at(AugmentOp::kSharpness, true), 1 - factor[level], 5e-10);
-    EXPECT_EQ(at(AugmentOp::kPosterize, true), bits[level]);
-    EXPECT_NEAR(at(AugmentOp::kSolarize, true), threshold[level], 5e-6);
+// What torchvision makes of a magnitude before it calls the op.
+double Argument(AugmentOp op, double magnitude) {
+  switch (op) {
+    case AugmentOp::kTranslateX:
+    case AugmentOp::kTranslateY:
+      return std::trunc(magnitude);
+    case AugmentOp::kBrightness:
+    case AugmentOp::kColor:
+    case AugmentOp::kContrast:
+    case AugmentOp::kSharpness:
+      return 1 + magnitude;
+    default:
+      return magnitude;
   }
 }
 
-TEST(AugmentChoiceTest, OtherLevelsAreTorchvisions) {
-  const auto wide = [](AugmentOp op, int bin) {
-    return AtLevel(op, AugmentSpace::kWide, bin, 31, false, kSide, kSide).argument;
-  };
-  EXPECT_NEAR(wide(AugmentOp::kShearX, 29), 0.957000017, 5e-10);
-  EXPECT_EQ(wide(AugmentOp::kTranslateX, 29), 30);
-  EXPECT_NEAR(wide(AugmentOp::kRotate, 7), 31.5, 5e-8);
-  EXPECT_NEAR(wide(AugmentOp::kColor, 30), 1.99000001, 5e-9);
-  EXPECT_EQ(wide(AugmentOp::kPosterize, 3), 7);
-  EXPECT_EQ(wide(AugmentOp::kPosterize, 30), 2);
-  const auto mix = [](AugmentOp op, int bin) {
-    return AtLevel(op, AugmentSpace::kMix, bin, 10, false, 32, 40).argument;
-  };
-  EXPECT_EQ(mix(AugmentOp::kTranslateX, 9), 13);
-  EXPECT_EQ(mix(AugmentOp::kTranslateY, 9), 10);
-  EXPECT_EQ(mix(AugmentOp::kPosterize, 0), 4);
-  EXPECT_EQ(mix(AugmentOp::kPosterize, 9), 0);
-  // RandAugment's default, 9 of 31.
-  EXPECT_NEAR(AtLevel(AugmentOp::kContrast, AugmentSpace::kStandard, 9, 31, true, kSide, kSide).argument, 1 - 0.27,
-              1e-7);
+// See references/make_references.py.
+json Reference() {
+  std::ifstream file(std::getenv("REFERENCE"));
+  return json::parse(file);
+}
+
+AugmentOp OpOf(const std::string& name) {
+  for (int op = 0; op <= static_cast<int>(AugmentOp::kHue); ++op) {
+    if (Name(static_cast<AugmentOp>(op)) == name) return static_cast<AugmentOp>(op);
+  }
+  ADD_FAILURE() << "no op has the name " << name;
+  return AugmentOp::kIdentity;
+}
+
+TEST(AugmentChoiceTest, LevelsAreTorchvisionsBitByBit) {
+  const std::map<std::string, AugmentSpace> spaces = {{"auto_augment", AugmentSpace::kStandard},
+                                                      {"rand_augment", AugmentSpace::kStandard},
+                                                      {"trivial_augment", AugmentSpace::kWide},
+                                                      {"aug_mix", AugmentSpace::kMix}};
+  const json reference = Reference();
+  int compared = 0;
+  for (const json& space : reference["spaces"]) {
+    const int bins = space["bins"], height = space["size"][0], width = space["size"][1];
+    for (const auto& [name, levels] : space["ops"].items()) {
+      const AugmentOp op = OpOf(name);
+      const bool is_signed = levels["signed"];
+      for (int bin = 0; bin < bins; ++bin) {
+        const double magnitude = levels["magnitudes"].is_null() ? 0.0 : levels["magnitudes"][bin].get<double>();
+        for (const bool negative : {false, true}) {
+          const AugmentChoice choice = AtLevel(op, spaces.at(space["space"]), bin, bins, negative, height, width);
+          EXPECT_EQ(choice.op, op);
+          EXPECT_EQ(choice.argument, Argument(op, negative && is_signed ? -magnitude : magnitude))
+              << space["space"] << " " << name << ", level " << bin << " of " << bins;
+          ++compared;
+        }
+      }
+    }
+  }
+  EXPECT_GT(compared, 5000);
+}
+
+TEST(AugmentPolicyTest, DrawsFromTorchvisionsOps) {
+  const json reference = Reference();
+  ASSERT_FALSE(reference["spaces"].empty());
+  for (const json& space : reference["spaces"]) {
+    const std::string kind = space["space"];
+    if (kind == "auto_augment") continue;
+    const bool few = kind == "aug_mix" && space["ops"].size() == 9;
+    const AugmentPolicy policy = Policy(absl::StrCat(kind, few ? " { all_ops: false }" : " {}"));
+    std::set<std::string> expected, drawn;
+    for (const auto& [name, levels] : space["ops"].items()) expected.insert(name);
+    for (int64_t image = 0; image < 300; ++image) {
+      for (const AugmentChoice& choice : DrawChain(policy, image)) drawn.emplace(Name(choice.op));
+    }
+    EXPECT_EQ(drawn, expected) << kind;
+  }
+}
+
+TEST(AutoAugmentPairsTest, AreTorchvisions) {
+  const json policies = Reference()["policies"];
+  EXPECT_EQ(policies.size(), static_cast<size_t>(config::AutoAugment::Policy_descriptor()->value_count()));
+  for (const auto& [name, pairs] : policies.items()) {
+    config::AutoAugment::Policy policy;
+    ASSERT_TRUE(config::AutoAugment::Policy_Parse(name, &policy)) << name;
+    ASSERT_EQ(PairsOf(policy).size(), pairs.size());
+    for (size_t i = 0; i < pairs.size(); ++i) {
+      for (size_t j = 0; j < 2; ++j) {
+        const AutoAugmentOp& one = PairsOf(policy)[i][j];
+        const json& expected = pairs[i][j];
+        const std::string where = absl::StrCat(name, ", pair ", i);
+        EXPECT_EQ(Name(one.op), expected[0].get<std::string>()) << where;
+        EXPECT_EQ(one.probability, expected[1].get<double>()) << where;
+        EXPECT_EQ(one.level, expected[2].is_null() ? 0 : expected[2].get<int>()) << where;
+      }
+    }
+  }
 }
 
 TEST(AugmentPolicyTest, IsAFunctionOfSeedImageAndView) {
@@ -158,7 +209,7 @@ TEST(AugmentPolicyTest, AutoAugmentUsesOpsAsOftenAsItsTableSays) {
       }
     }
   }
-  // In units of 1/25 an image, added up by hand from design/experiments.md.
+  // In units of 1/25 an image, added up by hand from the paper's table.
   const std::pair<AugmentOp, double> expected[] = {
       {AugmentOp::kInvert, 0.2},     {AugmentOp::kContrast, 0.8},     {AugmentOp::kRotate, 0.7},
       {AugmentOp::kTranslateX, 0.8}, {AugmentOp::kSharpness, 2.8},    {AugmentOp::kShearY, 0.7},
