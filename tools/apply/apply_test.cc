@@ -1,6 +1,10 @@
+#include <unistd.h>
+
 #include <cstdint>
 #include <cstdlib>
+#include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +14,7 @@
 
 #include "retort/data/io/file.h"
 #include "retort/ops/codecs/decode_image.h"
+#include "retort/ops/codecs/encoded_fixtures.h"
 #include "retort/ops/codecs/image.h"
 #include "retort/testing/subprocess.h"
 
@@ -40,6 +45,43 @@ TEST(ApplyTest, WithoutChangeCopies) {
   EXPECT_EQ(Decode(out).pixels, Decode(again).pixels);
 }
 
+TEST(ApplyTest, ReadsJpegAndWebP) {
+  for (const auto& [name, bytes] :
+       {std::pair{"cat.jpg", ops::EncodeJpeg(21, 30)}, {"cat.webp", ops::EncodeWebP(21, 30, /*lossless=*/false)}}) {
+    const std::string in = Temporary(name), out = Temporary("decoded.png");
+    std::ofstream(in, std::ios::binary) << bytes;
+    EXPECT_EQ(Apply({"--op=identity", in, out}).exit_code, 0) << name;
+    EXPECT_EQ(Decode(out).width, 30);
+    EXPECT_EQ(Decode(out).pixels, Decode(in).pixels) << name;
+  }
+}
+
+TEST(ApplyTest, ReadsImagesOfCifar10) {
+  const std::string folder = Temporary("cifar-10-batches-bin");
+  ASSERT_TRUE(data::MakeDirectories(folder).ok());
+  // Label, then planes of red, green, blue. What follows the fourth record is zero, and takes no room on disk.
+  std::string records(3 * 3073, '\0');
+  records += '\7';
+  for (const int plane : {0, 1, 2}) {
+    for (int i = 0; i < 1024; ++i) records += static_cast<char>(plane * 50 + i % 40);
+  }
+  for (const char* const name : {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
+                                 "data_batch_5.bin", "test_batch.bin"}) {
+    const std::string path = absl::StrCat(folder, "/", name);
+    std::ofstream(path, std::ios::binary) << records;
+    ASSERT_EQ(truncate(path.c_str(), 30730000), 0);
+  }
+  std::ofstream(folder + "/batches.meta.txt")
+      << "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n";
+  const std::string out = Temporary("cifar.png");
+  const testing::Finished finished =
+      Apply({"--op=identity", absl::StrCat("--data_dir=", Temporary("")), "cifar10:train:3", out});
+  ASSERT_EQ(finished.exit_code, 0) << finished.err;
+  const ops::Image image = Decode(out);
+  ASSERT_EQ(image.pixels.size(), 3072u);
+  for (size_t i = 0; i < 3072; ++i) ASSERT_EQ(image.pixels[i], i % 3 * 50 + i / 3 % 40) << i;
+}
+
 TEST(ApplyTest, InvertsByHand) {
   const std::string plain = Temporary("plain.png"), inverted = Temporary("inverted.png");
   Apply({"--op=identity", kImage, plain});
@@ -68,6 +110,41 @@ TEST(ApplyTest, DrawsByNumberSeedAndView) {
   EXPECT_NE(draw({"--view=1", kImage}), drawn);
 }
 
+// The numbers are those that were applied: f32 to the last digit, and shifts that explain every pixel.
+TEST(ApplyTest, PrintsWhatWasDrawn) {
+  const std::string plain = Temporary("plain.png"), out = Temporary("cropped.png");
+  Apply({"--op=identity", kImage, plain});
+  const testing::Finished jitter =
+      Apply({"--augment=step { color_jitter { brightness { min: 0.7 max: 0.7 } } }", "--params_json", plain});
+  EXPECT_THAT(jitter.out, HasSubstr("\"argument\":0.699999988"));
+  const nlohmann::json choice = nlohmann::json::parse(jitter.out)["policies"][0]["chains"][0][0];
+  EXPECT_EQ(choice["op"], "brightness");
+  EXPECT_EQ(choice["argument"].get<double>(), static_cast<double>(0.7f));
+
+  const std::vector<uint8_t> pixels = Decode(plain).pixels;
+  int flips = 0;
+  for (const std::string view : {"0", "1", "2", "3", "4", "5"}) {
+    const testing::Finished finished =
+        Apply({"--augment=step { crop { pad: 4 } } step { flip {} } step { cutout { size: 9 } }", "--params_json",
+               "--view=" + view, plain, out});
+    const nlohmann::json drawn = nlohmann::json::parse(finished.out), erase = drawn["erase"];
+    const bool flip = drawn["flip"];
+    flips += flip ? 1 : 0;
+    const int dy = drawn["crop"]["dy"], dx = drawn["crop"]["dx"];
+    const std::vector<uint8_t> cropped = Decode(out).pixels;
+    for (int i = 0; i < 3072; ++i) {
+      const int c = i % 3, x = i / 3 % 32, y = i / 96;
+      const bool erased = y >= erase["top"] && y < erase["bottom"] && x >= erase["left"] && x < erase["right"];
+      const int from_y = y + dy, from_x = (flip ? 31 - x : x) + dx;
+      const bool inside = from_y >= 0 && from_y < 32 && from_x >= 0 && from_x < 32;
+      const int expected = erased || !inside ? 0 : pixels[static_cast<size_t>((from_y * 32 + from_x) * 3 + c)];
+      ASSERT_EQ(cropped[static_cast<size_t>(i)], expected) << finished.out << i;
+    }
+  }
+  EXPECT_GT(flips, 0);
+  EXPECT_LT(flips, 6);
+}
+
 TEST(ApplyTest, GridHoldsTheViews) {
   const std::string steps = "--augment=step { crop {} } step { auto_augment {} }", sheet = Temporary("sheet.png"),
                     view = Temporary("view.png");
@@ -87,14 +164,29 @@ TEST(ApplyTest, ResizesPhotographs) {
   const testing::Finished finished =
       Apply({"--augment=step { random_resized_crop { size: 48 } } step { flip {} }", "--params_json", kImage, out});
   EXPECT_EQ(finished.exit_code, 0) << finished.err;
-  EXPECT_TRUE(nlohmann::json::parse(finished.out).contains("box"));
+  const nlohmann::json box = nlohmann::json::parse(finished.out)["box"];
+  EXPECT_GE(box["top"], 0);
+  EXPECT_GE(box["left"], 0);
+  EXPECT_LE(box["top"].get<int>() + box["height"].get<int>(), 32);
+  EXPECT_LE(box["left"].get<int>() + box["width"].get<int>(), 32);
   EXPECT_EQ(Decode(out).height, 48);
+
+  const testing::Finished whole =
+      Apply({"--augment=step { resize { size: 20 } } step { center_crop { size: 12 } }", "--params_json", kImage, out});
+  EXPECT_EQ(nlohmann::json::parse(whole.out),
+            nlohmann::json::parse(R"({"box": {"top": 0, "left": 0, "height": 32, "width": 32}, "flip": false,
+                                      "resized": {"height": 20, "width": 20}, "window": {"top": 4, "left": 4}})"));
+  EXPECT_EQ(Decode(out).width, 12);
 }
 
 TEST(ApplyTest, Benchmarks) {
-  const testing::Finished finished = Apply({"--op=rotate", "--argument=20", "--benchmark", kImage});
-  EXPECT_EQ(finished.exit_code, 0) << finished.err;
-  EXPECT_THAT(finished.out, HasSubstr(" images/s, one image a call, 1 thread"));
+  for (const std::vector<std::string>& flags :
+       {std::vector<std::string>{"--op=rotate", "--argument=20", "--benchmark", kImage},
+        {"--augment=step { cutout { size: 8 } }", "--benchmark", kImage}}) {
+    const testing::Finished finished = Apply(flags);
+    EXPECT_EQ(finished.exit_code, 0) << finished.err;
+    EXPECT_THAT(finished.out, HasSubstr(" images/s, one image a call, 1 thread"));
+  }
 }
 
 struct BadCall {
