@@ -19,10 +19,10 @@ namespace retort::ops {
 //
 //   pixel = min(max((2^21 + sum of weight * pixel) >> 22, 0), 255)
 //
-// Every pixel equals that of Pillow up to 12, bit by bit, for 8-bit images whose channels are independent (L, RGB, CMYK;
-// Pillow multiplies colours by alpha first, which a caller who wants it does himself). Pillow 12 has other pixels for a
-// box more than 100 times as high as wide that shrinks in height, of which it takes columns first; 13.0 for any that
-// shrinks much more one way than the other.
+// Every pixel equals that of Pillow up to 12, bit by bit, for 8-bit images whose channels are independent (L, RGB,
+// CMYK; Pillow multiplies colours by alpha first, which a caller who wants it does himself). Pillow 12 has other pixels
+// for a box more than 100 times as high as wide that shrinks in height, of which it takes columns first; 13.0 for any
+// that shrinks much more one way than the other.
 //
 // image   u8 [H,W,C]    a pixel's channels and a row's pixels are dense, the stride of rows is free; C <= 4
 // output  u8 [H',W',C]  any strides

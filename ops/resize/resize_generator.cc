@@ -67,27 +67,34 @@ class Resize : public Halide::Generator<Resize> {
       column_of_bytes(y, j, b) = byte_tiles.back()(j % kTile * kTile + y % kTile, j / kTile, y / kTile, b);
     }
 
-    // The first pass makes rows as wide as the result.
+    // The first pass makes rows as wide as the result: on a processor all that are needed, on a GPU, for each number of
+    // the result, those that it is made of. There a row is named by the tap that weighs it, not by its place in the
+    // image, which would come from memory and so might be any: room for all of them would have to be taken.
     const Expr column = min(x, x_first.dim(0).extent() - 1);
-    rx = RDom(0, x_weight.dim(0).extent(), "rx");
-    x_sum(y, c, x, b) = 1 << (kResampleBits - 1);
-    x_sum(y, c, x, b) +=
-        x_weight(rx, column, b) *
-        cast<int32_t>(column_of_bytes(y, within(x_first(column, b) + rx, width()) * channels() + c, b));
-    x_pixel(y, c, x, b) = cast<uint8_t>(pixel(x_sum(y, c, x, b)));
+    std::vector<Var> place = {y, c, x, b};
+    Expr line = y;
     if (on_gpu()) {
-      row(x, y, c, b) = x_pixel(y, c, x, b);
+      place.push_back(tap);
+      line = within(y_first(y, b) + tap, height());
+    }
+    rx = RDom(0, x_weight.dim(0).extent(), "rx");
+    x_sum(place) = 1 << (kResampleBits - 1);
+    x_sum(place) += x_weight(rx, column, b) *
+                    cast<int32_t>(column_of_bytes(line, within(x_first(column, b) + rx, width()) * channels() + c, b));
+    x_pixel(place) = cast<uint8_t>(pixel(x_sum(place)));
+
+    // The second pass weighs those rows.
+    ry = RDom(0, y_weight.dim(0).extent(), "ry");
+    y_sum(x, y, c, b) = 1 << (kResampleBits - 1);
+    if (on_gpu()) {
+      y_sum(x, y, c, b) += y_weight(ry, y, b) * cast<int32_t>(x_pixel(y, c, x, b, ry));
     } else {
       Func pixels{"pixels"};
       pixels(f, tx, ty, c, b) = x_pixel(ty * kTile + f % kTile, c, tx * kTile + f / kTile, b);
       pixel_tiles = transposed(pixels);
       row(x, y, c, b) = pixel_tiles.back()(y % kTile * kTile + x % kTile, x / kTile, y / kTile, c, b);
+      y_sum(x, y, c, b) += y_weight(ry, y, b) * cast<int32_t>(row(x, within(y_first(y, b) + ry, height()), c, b));
     }
-
-    // The second pass weighs those rows.
-    ry = RDom(0, y_weight.dim(0).extent(), "ry");
-    y_sum(x, y, c, b) = 1 << (kResampleBits - 1);
-    y_sum(x, y, c, b) += y_weight(ry, y, b) * cast<int32_t>(row(x, within(y_first(y, b) + ry, height()), c, b));
 
     if (!normalizes()) {
       (*output)(x, y, c, b) = cast<uint8_t>(pixel(y_sum(x, y, c, b)));
@@ -261,7 +268,7 @@ class Resize : public Halide::Generator<Resize> {
     return {};
   }
 
-  Var x{"x"}, y{"y"}, c{"c"}, b{"b"}, j{"j"}, f{"f"}, tx{"tx"}, ty{"ty"};
+  Var x{"x"}, y{"y"}, c{"c"}, b{"b"}, j{"j"}, f{"f"}, tx{"tx"}, ty{"ty"}, tap{"tap"};
   Func column_of_bytes{"column_of_bytes"}, x_sum{"x_sum"}, x_pixel{"x_pixel"}, row{"row"}, y_sum{"y_sum"};
   std::vector<Func> byte_tiles, pixel_tiles;
   RDom rx, ry;
