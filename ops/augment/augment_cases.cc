@@ -1,7 +1,8 @@
-// Reads cases from standard input and writes what Augment makes of them, for oracles in other languages.
+// Reads cases from standard input and writes what Augment and MixImages make of them, for oracles in other languages.
 //
-// A case is 40 bytes and pixels, little-endian: name (16 bytes, filled up with zeros), i32 height, width, channels, a
-// gap of 4 bytes, f64 parameter; then height * width * channels bytes. What comes back is that many bytes.
+// A case is 40 bytes and pixels, little-endian: name (16 bytes, filled up with zeros), i32 height, width, channels and
+// number of images to mix, f64 parameter; then height * width * channels bytes. Where there are images to mix, f32
+// weights of each come first, and then the bytes of all. What comes back is one image.
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -16,13 +17,16 @@
 
 #include "retort/ops/augment/augment.h"
 #include "retort/ops/augment/augment_record.h"
+#include "retort/ops/augment/mix_images.h"
 
 namespace retort::ops {
 namespace {
 
+using ::Halide::Runtime::Buffer;
+
 struct Header {
   char name[16];
-  int32_t height, width, channels, gap;
+  int32_t height, width, channels, images;
   double parameter;
 };
 static_assert(sizeof(Header) == 40);
@@ -50,19 +54,39 @@ AugmentRecord RecordOf(const Header& header) {
   return maker == makers->end() ? AugmentRecord{.kind = AugmentKind::kInvalid} : maker->second(header);
 }
 
+template <typename T>
+std::vector<T> Read(int64_t count) {
+  std::vector<T> values(static_cast<size_t>(count));
+  std::cin.read(reinterpret_cast<char*>(values.data()), static_cast<std::streamsize>(values.size() * sizeof(T)));
+  return values;
+}
+
+// What the case asks for, into `image`.
+absl::Status Answer(const Header& header, std::vector<uint8_t>& image) {
+  const int64_t values = int64_t{header.height} * header.width * header.channels;
+  if (header.images > 0) {
+    std::vector<float> weights = Read<float>(header.images);
+    std::vector<uint8_t> images = Read<uint8_t>(header.images * values);
+    image.resize(static_cast<size_t>(values));
+    return MixImages(Buffer<uint8_t, 3>(images.data(), static_cast<int>(values), header.images, 1),
+                     Buffer<float, 2>(weights.data(), header.images, 1),
+                     Buffer<uint8_t, 2>(image.data(), static_cast<int>(values), 1));
+  }
+  image = Read<uint8_t>(values);
+  AugmentRecord record = RecordOf(header);
+  Buffer<uint8_t, 4> images(image.data(), header.channels, header.width, header.height, 1);
+  return Augment(images, Buffer<int32_t, 3>(reinterpret_cast<int32_t*>(&record), kAugmentRecordWords, 1, 1), images);
+}
+
 int Main() {
   Header header;
+  std::vector<uint8_t> image;
   while (std::cin.read(reinterpret_cast<char*>(&header), sizeof(header))) {
-    std::vector<uint8_t> pixels(static_cast<size_t>(header.height * header.width * header.channels));
-    std::cin.read(reinterpret_cast<char*>(pixels.data()), static_cast<std::streamsize>(pixels.size()));
-    AugmentRecord record = RecordOf(header);
-    Halide::Runtime::Buffer<uint8_t, 4> images(pixels.data(), header.channels, header.width, header.height, 1);
-    Halide::Runtime::Buffer<int32_t, 3> records(reinterpret_cast<int32_t*>(&record), kAugmentRecordWords, 1, 1);
-    if (const absl::Status status = Augment(images, records, images); !status.ok()) {
+    if (const absl::Status status = Answer(header, image); !status.ok()) {
       std::cerr << std::string(header.name, sizeof(header.name)) << ": " << status << std::endl;
       return 1;
     }
-    std::cout.write(reinterpret_cast<const char*>(pixels.data()), static_cast<std::streamsize>(pixels.size()));
+    std::cout.write(reinterpret_cast<const char*>(image.data()), static_cast<std::streamsize>(image.size()));
   }
   return 0;
 }

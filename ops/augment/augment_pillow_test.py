@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""Compares the augment op with Pillow: random images and parameters, not one byte may differ.
+"""Compares the ops with Pillow: random images and parameters, not one byte may differ. Of AugMix's sum, the images are
+what chains of Pillow's calls give.
 
     augment_pillow_test.py AUGMENT_CASES                  # as a test; Pillow is among its runfiles
     augment_pillow_test.py AUGMENT_CASES --torchvision
 
 With --torchvision the reference is torchvision's functions on Pillow images instead of the calls to Pillow that they
-make; run so by hand with a Python that has torchvision.
+make, and the sum is its AugMix's; run so by hand with a Python that has torchvision.
 """
 
+import array
 import math
+import operator
 import os
 import random
 import struct
@@ -135,8 +138,54 @@ def pixels(generator, count):
     return generator.randbytes(count)
 
 
+def weighted_sum(images, weights):
+    """As AugMix adds: products and sums are each rounded to f32, the sum is cut off."""
+    sums = None
+    for image, weight in zip(images, weights):
+        products = array.array("f", (weight * value for value in range(256)))
+        terms = map(products.__getitem__, image.tobytes())
+        sums = array.array("f", terms if sums is None else map(operator.add, sums, terms))
+    return bytes(min(int(value), 255) for value in sums)
+
+
+def torchvision_sum(images, weights):
+    """What AugMix returns where those weights are drawn, and its chains give those images."""
+    import torch
+    from torchvision.transforms import autoaugment
+
+    # It draws the image's share and the chains' together, then the chains' weights among themselves.
+    draws = iter([[[weights[0], 1.0]], [weights[1:]]])
+    chains = iter(images[1:])
+    policy = autoaugment.AugMix(mixture_width=len(images) - 1, chain_depth=1)
+    policy._sample_dirichlet = lambda _: torch.tensor(next(draws))
+    apply_op = autoaugment._apply_op
+    autoaugment._apply_op = lambda *_, **__: policy._pil_to_tensor(next(chains)).unsqueeze(0)
+    try:
+        return policy(images[0]).tobytes()
+    finally:
+        autoaugment._apply_op = apply_op
+
+
+def mixture(generator, reference):
+    """(height, width, channels), an image and what chains make of it, and weights."""
+    (height, width), channels = generator.choice(SIZES), generator.choice([1, 3, 3])
+    image = Image.frombytes("L" if channels == 1 else "RGB", (width, height),
+                            pixels(generator, height * width * channels))
+    images = [image]
+    for _ in range(generator.randint(1, 4)):
+        chain = image
+        for name in generator.choices([name for name in reference if name != "hue"], k=generator.randint(1, 3)):
+            chain = reference[name](chain, float(PARAMETER.get(name, lambda _: 0.0)(generator)))
+        images.append(chain)
+    share, *parts = (generator.gammavariate(1, 1) for _ in images)
+    rest = 1 - single(share / (1 + share))
+    weights = [single(1 - rest)] + [single(rest * part / sum(parts)) for part in parts]
+    return (height, width, channels), images, weights
+
+
 def main():
-    reference = torchvision_functions() if "--torchvision" in sys.argv else PILLOW
+    torchvision = "--torchvision" in sys.argv
+    reference = torchvision_functions() if torchvision else PILLOW
     generator = random.Random(20)
     cases = []
     for name in PILLOW:
@@ -146,21 +195,32 @@ def main():
             cases.append((name, height, width, channels, parameter, pixels(generator, height * width * channels)))
     data = b"".join(struct.pack("<16s4id", name.encode(), height, width, channels, 0, parameter) + image
                     for name, height, width, channels, parameter, image in cases)
+    mixtures = [mixture(generator, reference) for _ in range(CASES)]
+    data += b"".join(struct.pack("<16s4id", b"mix", *size, len(images), 0.0) +
+                     struct.pack("<%df" % len(weights), *weights) + b"".join(image.tobytes() for image in images)
+                     for size, images, weights in mixtures)
     ours = subprocess.run([sys.argv[1]], input=data, stdout=subprocess.PIPE, check=True).stdout
     at, wrong, compared = 0, {}, 0
-    for name, height, width, channels, parameter, image in cases:
-        result = ours[at:at + len(image)]
-        at += len(image)
-        source = Image.frombytes("L" if channels == 1 else "RGB", (width, height), image)
-        expected = reference[name](source, parameter).tobytes()
-        different = sum(a != b for a, b in zip(result, expected)) + abs(len(result) - len(expected))
+
+    def compare(name, expected, what):
+        nonlocal at, compared
+        result = ours[at:at + len(expected)]
+        at += len(expected)
         compared += len(expected)
+        different = sum(a != b for a, b in zip(result, expected)) + len(expected) - len(result)
         if different:
-            wrong.setdefault(name, []).append("%d x %d x %d, parameter %.17g: %d of %d bytes differ" %
-                                              (height, width, channels, parameter, different, len(image)))
+            wrong.setdefault(name, []).append("%s: %d of %d bytes differ" % (what, different, len(expected)))
+
+    for name, height, width, channels, parameter, image in cases:
+        source = Image.frombytes("L" if channels == 1 else "RGB", (width, height), image)
+        compare(name, reference[name](source, parameter).tobytes(),
+                "%d x %d x %d, parameter %.17g" % (height, width, channels, parameter))
+    for size, images, weights in mixtures:
+        compare("mix", (torchvision_sum if torchvision else weighted_sum)(images, weights),
+                "%d x %d x %d, weights %s" % (size + (weights,)))
     for name, faults in wrong.items():
         print("%s: %d of %d cases differ\n  %s" % (name, len(faults), CASES, "\n  ".join(faults[:5])))
-    print("%d cases of each of %d ops, %d bytes compared" % (CASES, len(PILLOW), compared))
+    print("%d cases of each of %d ops and of mixtures, %d bytes compared" % (CASES, len(PILLOW), compared))
     sys.exit(1 if wrong or at != len(ours) else 0)
 
 

@@ -29,12 +29,12 @@ class MixImages : public Halide::Generator<MixImages> {
   }
 
   void schedule() {
-    images.dim(0).set_min(0);
+    images.dim(0).set_min(0).set_stride(Expr());
     images.dim(1).set_min(0);
     images.dim(2).set_min(0);
     weights.dim(0).set_bounds(0, images.dim(1).extent()).set_stride(Expr());
     weights.dim(1).set_min(0);
-    output.dim(0).set_bounds(0, images.dim(0).extent());
+    output.dim(0).set_bounds(0, images.dim(0).extent()).set_stride(Expr());
     output.dim(1).set_min(0);
     if (get_target().has_gpu_feature()) {
       Var thread{"thread"};
@@ -44,7 +44,8 @@ class MixImages : public Halide::Generator<MixImages> {
     constexpr int kVector = 64, kTask = 8;
     Var vectors{"vectors"}, lane{"lane"}, task{"task"};
     output.split(b, task, b, kTask, Halide::TailStrategy::GuardWithIf).parallel(task);
-    output.specialize(images.dim(0).extent() >= kVector).split(p, vectors, lane, kVector).vectorize(lane);
+    const Expr dense = images.dim(0).stride() == 1 && output.dim(0).stride() == 1;
+    output.specialize(dense && images.dim(0).extent() >= kVector).split(p, vectors, lane, kVector).vectorize(lane);
     sum.compute_at(output, b).vectorize(p, kVector, Halide::TailStrategy::GuardWithIf);
     sum.update().vectorize(p, kVector, Halide::TailStrategy::GuardWithIf);
   }

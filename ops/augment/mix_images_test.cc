@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
+#include <iostream>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "HalideBuffer.h"
+#include "HalideRuntime.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -24,40 +27,96 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using Kind = Device::Kind;
 
-class MixImagesTest : public ::testing::TestWithParam<Kind> {};
+constexpr uint8_t kUntouched = 0xb7;
 
-TEST_P(MixImagesTest, EqualsTheScalarSumByteByByte) {
-  if (!testing::IsThere(GetParam())) GTEST_SKIP() << "no " << Name(GetParam()) << " device here";
-  for (const int batch : {1, 9}) {
-    for (const int sources : {1, 2, 4}) {
-      for (const int values : {1, 17, 63, 64, 100, 3072}) {
-        std::mt19937 random(5);
-        Buffer<uint8_t, 3> images(values, sources, batch);
-        Buffer<float, 2> weights(sources, batch);
-        Buffer<uint8_t, 2> output(values, batch);
-        images.for_each_value([&](uint8_t& value) { value = static_cast<uint8_t>(random()); });
-        // Some sums lie beyond 255.
-        weights.for_each_value([&](float& value) { value = std::uniform_real_distribution<float>(0, 1)(random); });
-        std::vector<uint8_t> expected;
-        for (int b = 0; b < batch; ++b) {
-          for (int p = 0; p < values; ++p) {
-            float sum = 0;
-            for (int k = 0; k < sources; ++k) {
-              const float product = weights(k, b) * static_cast<float>(images(p, k, b));
-              sum += product;
-            }
-            expected.push_back(static_cast<uint8_t>(std::clamp(sum, 0.0f, 255.0f)));
-          }
-        }
-        for (halide_buffer_t* buffer : {images.raw_buffer(), weights.raw_buffer(), output.raw_buffer()}) {
-          testing::ToDevice(GetParam(), buffer);
-        }
-        ASSERT_EQ(MixImages(images, weights, output, {.kind = GetParam()}), absl::OkStatus());
-        testing::ToHost(GetParam(), output);
-        EXPECT_EQ(std::vector<uint8_t>(output.begin(), output.end()), expected)
-            << absl::StrCat("B", batch, "K", sources, "P", values);
+struct Problem {
+  int batch = 2;
+  int sources = 3;
+  int values = 100;
+  // Every second value, and gaps between the rows of all buffers.
+  bool spaced = false;
+};
+
+std::string Name(const Problem& p) {
+  return absl::StrCat("B", p.batch, "K", p.sources, "P", p.values, p.spaced ? "Spaced" : "");
+}
+
+// Memory of a buffer, whose extents are given innermost first.
+template <typename T>
+struct Block {
+  Block(const std::vector<int>& extents, bool spaced) {
+    std::vector<halide_dimension_t> dimensions;
+    int stride = spaced ? 2 : 1;
+    for (const int extent : extents) {
+      dimensions.push_back({0, extent, stride});
+      stride = stride * extent + (spaced ? 5 : 0);
+    }
+    memory.assign(static_cast<size_t>(stride), kUntouched);
+    buffer = Buffer<T>(memory.data(), static_cast<int>(extents.size()), dimensions.data());
+  }
+
+  std::vector<T> memory;
+  Buffer<T> buffer;
+};
+
+struct Arguments {
+  explicit Arguments(const Problem& p)
+      : images({p.values, p.sources, p.batch}, p.spaced),
+        weights({p.sources, p.batch}, p.spaced),
+        output({p.values, p.batch}, p.spaced),
+        expected({p.values, p.batch}, p.spaced) {
+    std::mt19937 random(5);
+    images.buffer.for_each_value([&](uint8_t& value) { value = static_cast<uint8_t>(random()); });
+    // Some sums lie beyond 255.
+    weights.buffer.for_each_value([&](float& value) { value = std::uniform_real_distribution<float>(0, 1)(random); });
+    expected.buffer.for_each_element([&](int i, int b) {
+      float sum = 0;
+      for (int k = 0; k < p.sources; ++k) {
+        const float product = weights.buffer(k, b) * static_cast<float>(images.buffer(i, k, b));
+        sum += product;
+      }
+      expected.buffer(i, b) = static_cast<uint8_t>(std::clamp(sum, 0.0f, 255.0f));
+    });
+  }
+
+  absl::Status Run(Kind kind = Kind::kHost) {
+    for (halide_buffer_t* buffer :
+         {images.buffer.raw_buffer(), weights.buffer.raw_buffer(), output.buffer.raw_buffer()}) {
+      testing::ToDevice(kind, buffer);
+    }
+    const absl::Status status = MixImages(images.buffer, weights.buffer, output.buffer, {.kind = kind});
+    testing::ToHost(kind, output.buffer);
+    return status;
+  }
+
+  Block<uint8_t> images;
+  Block<float> weights;
+  Block<uint8_t> output, expected;
+};
+
+// Sizes around the vector width of 64 and the 8 images of a task.
+std::vector<Problem> Problems() {
+  std::vector<Problem> problems;
+  for (const bool spaced : {false, true}) {
+    for (const int batch : {1, 9}) {
+      for (const int sources : {1, 2, 4}) {
+        for (const int values : {1, 17, 63, 64, 100, 3072}) problems.push_back({batch, sources, values, spaced});
       }
     }
+    problems.push_back({.batch = 0, .spaced = spaced});
+    problems.push_back({.values = 0, .spaced = spaced});
+  }
+  return problems;
+}
+
+class MixImagesTest : public ::testing::TestWithParam<Kind> {};
+
+TEST_P(MixImagesTest, EqualsTheScalarSumByteByByteAndTouchesNothingElse) {
+  if (!testing::IsThere(GetParam())) GTEST_SKIP() << "no " << Name(GetParam()) << " device here";
+  for (const Problem& problem : Problems()) {
+    Arguments arguments(problem);
+    ASSERT_EQ(arguments.Run(GetParam()), absl::OkStatus());
+    EXPECT_EQ(arguments.output.memory, arguments.expected.memory) << Name(problem);
   }
 }
 
@@ -102,6 +161,58 @@ TEST(MixImagesByHandTest, RefusesMoreImagesThanAGridHas) {
       MixImages(images, weights, output, {Kind::kCuda}),
       absl::InvalidArgumentError("mix_images: 65536 images; on a GPU at most 65535 are permitted, divide the batch"));
 }
+
+// Instruction sets that the op is to believe absent.
+std::vector<halide_target_feature_t> denied;
+int variants_refused = 0;
+
+int CanUse(int count, const uint64_t* features) {
+  for (const halide_target_feature_t feature : denied) {
+    if ((features[feature / 64] >> (feature % 64) & 1) != 0) {
+      ++variants_refused;
+      return 0;
+    }
+  }
+  return halide_default_can_use_target_features(count, features);
+}
+
+struct InstructionSet {
+  std::string name;
+  std::vector<halide_target_feature_t> denied;
+  // Of the variants AVX-512, AVX2, SSE4.1; the last one is taken unasked.
+  int refused;
+};
+
+// Number of problems that come out wrong on this instruction set. A process can find out once only: a function chooses
+// its variant when it is first called.
+int WrongProblems(const InstructionSet& instruction_set) {
+  denied = instruction_set.denied;
+  halide_set_custom_can_use_target_features(&CanUse);
+  int wrong = 0;
+  for (const Problem& problem : Problems()) {
+    Arguments arguments(problem);
+    if (arguments.Run().ok() && arguments.output.memory == arguments.expected.memory) continue;
+    std::cerr << "wrong: " << Name(problem) << std::endl;
+    ++wrong;
+  }
+  if (variants_refused == instruction_set.refused) return wrong;
+  std::cerr << variants_refused << " variants were refused, not " << instruction_set.refused << std::endl;
+  return wrong + 1;
+}
+
+class MixImagesInstructionSetTest : public ::testing::TestWithParam<InstructionSet> {};
+
+TEST_P(MixImagesInstructionSetTest, GivesTheSameBytes) {
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";  // A new process for each.
+  EXPECT_EXIT(std::exit(WrongProblems(GetParam())), ::testing::ExitedWithCode(0), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Masks, MixImagesInstructionSetTest,
+    ::testing::Values(InstructionSet{"Best", {}, 0},
+                      InstructionSet{"Avx2AndBelow", {halide_target_feature_avx512_skylake}, 1},
+                      InstructionSet{"Sse41", {halide_target_feature_avx512_skylake, halide_target_feature_avx2}, 2}),
+    [](const auto& instance) { return instance.param.name; });
 
 }  // namespace
 }  // namespace retort::ops
