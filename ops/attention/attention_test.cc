@@ -153,9 +153,7 @@ struct Arguments {
     }
     absl::Status status = ActivationMap(features.buffer, parameters, map, {kind});
     if (status.ok()) status = ActivationMapBackward(features.buffer, weight, parameters, backward.buffer, {kind});
-    // PoCL compiles the kernel of any kind of map for minutes.
-    transfer = kind != Device::Kind::kOpenCl || p.kind == ActivationKind::kMeanSquare;
-    if (status.ok() && transfer) {
+    if (status.ok()) {
       status = AttentionTransfer(features.buffer, target, parameters, {gradient.buffer, rows, loss}, {kind});
     }
     for (halide_buffer_t* buffer : Buffers()) {
@@ -211,7 +209,7 @@ struct Arguments {
         }
       }
       const double of_sample = values(f)[0];
-      if (transfer && !(std::abs(rows(b) - of_sample) <= 2e-5 * std::max(of_sample, largest * largest * 0.01))) {
+      if (!(std::abs(rows(b) - of_sample) <= 2e-5 * std::max(of_sample, largest * largest * 0.01))) {
         return absl::StrCat("loss of sample ", b, " is ", rows(b), ", not ", of_sample);
       }
       total += of_sample / p.batch;
@@ -227,7 +225,7 @@ struct Arguments {
         up[i] += kStep, down[i] -= kStep;
         const double loss_slope = (values(up)[0] - values(down)[0]) / (2 * kStep) / p.batch;
         const double weight_slope = (values(up)[1] - values(down)[1]) / (2 * kStep);
-        if (transfer && !(std::abs(by_loss[i] - loss_slope) <= 2e-5 * magnitude(by_loss) + 1e-9)) {
+        if (!(std::abs(by_loss[i] - loss_slope) <= 2e-5 * magnitude(by_loss) + 1e-9)) {
           return absl::StrCat("gradient ", i, " of sample ", b, " is ", by_loss[i], ", not ", loss_slope);
         }
         if (!(std::abs(by_weight[i] - weight_slope) <= 2e-5 * magnitude(by_weight) + 2e-6)) {
@@ -235,17 +233,15 @@ struct Arguments {
         }
       }
     }
-    if (p.batch > 0 && transfer && !(std::abs(loss(0) - total) <= 2e-5 * total)) {
+    if (p.batch > 0 && !(std::abs(loss(0) - total) <= 2e-5 * total)) {
       return absl::StrCat("loss is ", loss(0), ", not ", total);
     }
     const int64_t between = features.Untouched();
-    if ((transfer && gradient.Untouched() != between) || backward.Untouched() != between)
-      return "elements between rows are touched";
+    if (gradient.Untouched() != between || backward.Untouched() != between) return "elements between rows are touched";
     return "";
   }
 
   Problem p;
-  bool transfer = true;
   Block features, gradient, backward;
   Buffer<float, 3> target = Buffer<float, 3>(p.width, p.height, p.batch),
                    weight = Buffer<float, 3>(p.width, p.height, p.batch),
