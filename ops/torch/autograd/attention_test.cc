@@ -10,6 +10,7 @@
 #include "ATen/Context.h"
 #include "ATen/TensorOperators.h"
 #include "ATen/core/grad_mode.h"
+#include "ATen/ops/allclose.h"
 #include "ATen/ops/arange.h"
 #include "ATen/ops/equal.h"
 #include "ATen/ops/ones.h"
@@ -20,6 +21,7 @@
 #include "torch/csrc/autograd/autograd.h"
 
 #include "retort/testing/gradient_check.h"
+#include "retort/testing/tensor_memory.h"
 
 namespace retort::ops::torch {
 namespace {
@@ -70,6 +72,37 @@ TEST(AttentionTransferTest, OnCUDAEqualsThePublishedValues) {
     EXPECT_NEAR(loss.item<double>(), 2.1863983117e-05, 1e-4 * 2.2e-05);
     loss.backward();
     EXPECT_NEAR(f.grad().norm().item<double>(), 8.41847366035e-05, 1e-4 * 8.4e-05);
+  }
+}
+
+// Features that are a part of others, or channels_last, are read where they lie; the gradient is the only tensor as
+// large that is made.
+TEST(AttentionTransferTest, TakesFeaturesAsTheyLie) {
+  const at::Tensor whole = at::randn({5, 12, 9, 16}, at::detail::createCPUGenerator(3), at::kFloat);
+  const struct {
+    const char* name;
+    at::Tensor features;
+    int copies;
+  } cases[] = {
+      {"Planar", whole, 0},
+      {"ChannelsLast", whole.contiguous(at::MemoryFormat::ChannelsLast), 0},
+      {"SomeImages", whole.slice(0, 1, 5, 2), 0},
+      {"SomeChannels", whole.slice(1, 2, 9), 0},
+      {"SomeRows", whole.slice(2, 1, 9, 3), 0},
+      {"SomeColumns", whole.slice(3, 3, 13), 0},
+      {"SomeOfChannelsLast", whole.contiguous(at::MemoryFormat::ChannelsLast).slice(1, 0, 7).slice(3, 0, 9), 0},
+      {"EverySecondColumn", whole.slice(3, 0, 16, 2), 1}};
+  for (const auto& [name, features, copies] : cases) {
+    const at::Tensor target = *ActivationMap(features.contiguous(), {});
+    const at::Tensor expected = *AttentionTransfer(features.contiguous(), target * 0.5, {}), half = target * 0.5;
+    at::Tensor loss, map;
+    EXPECT_EQ(testing::TensorAllocations(features.nbytes(), [&] { map = *ActivationMap(features, {}); }), copies)
+        << name;
+    EXPECT_EQ(testing::TensorAllocations(features.nbytes(), [&] { loss = *AttentionTransfer(features, half, {}); }),
+              1 + copies)
+        << name;
+    EXPECT_TRUE(at::allclose(map, target)) << name;
+    EXPECT_TRUE(at::allclose(loss, expected)) << name;
   }
 }
 

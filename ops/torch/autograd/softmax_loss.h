@@ -9,7 +9,8 @@
 namespace retort::ops::torch {
 
 // B batch, K classes, k <= K stored ones. logits [B,K], labels i64 [B], teachers and targets [B,K] of the logits' type;
-// teachers and targets are constants here. Any strides. All on cpu, or all on one CUDA device.
+// teachers and targets are constants here. Any strides; what has a row a sample is read where it lies if the row's
+// numbers lie side by side, and copied first if not. All on cpu, or all on one CUDA device.
 //
 // Logits of f32 take the fused op, whose gradient is there as soon as the loss is; other types, and a backward pass
 // that is to be differentiated again (create_graph), take the formula in plain ATen operators.

@@ -19,6 +19,7 @@
 #include "torch/csrc/autograd/autograd.h"
 
 #include "retort/testing/gradient_check.h"
+#include "retort/testing/tensor_memory.h"
 
 namespace retort::ops::torch {
 namespace {
@@ -75,6 +76,35 @@ std::vector<Case> Cases() {
       // Published with the teacher's entropy; the gradient is without.
       {"CrossEntropyTopK", top_two, 0, 0.409173741485},
   };
+}
+
+// Logits that are a part of others are read where they lie, unless classes do not lie side by side; the gradient is the
+// only tensor as large that is made.
+TEST(CrossEntropyKlTest, TakesLogitsAsTheyLie) {
+  const at::Tensor whole = (at::arange(2 * 80 * 120, at::kFloat) * 0.37f).sin().reshape({2, 80, 120}) * 3;
+  const auto some_rows = [](const at::Tensor& x) { return x.slice(0, 3, 70, 2); };
+  const auto some_classes = [](const at::Tensor& x) { return x.slice(1, 5, 115); };
+  const auto every_second_class = [](const at::Tensor& x) { return x.slice(1, 0, 120, 2); };
+  const auto transposed = [](const at::Tensor& x) { return x.t(); };
+  const struct {
+    const char* name;
+    std::function<at::Tensor(const at::Tensor&)> part;
+    int copies;
+  } cases[] = {{"SomeRows", some_rows, 0},
+               {"SomeClasses", some_classes, 0},
+               {"EverySecondClass", every_second_class, 2},
+               {"Transposed", transposed, 2}};
+  for (const auto& [name, part, copies] : cases) {
+    const at::Tensor logits = part(whole[0]), teacher = part(whole[1]);
+    const at::Tensor labels = at::arange(logits.size(0), at::kLong).remainder(50);
+    const at::Tensor expected = CrossEntropyKl(logits.contiguous(), labels, teacher.contiguous(), {})->total;
+    at::Tensor loss;
+    EXPECT_EQ(
+        testing::TensorAllocations(logits.nbytes(), [&] { loss = CrossEntropyKl(logits, labels, teacher, {})->total; }),
+        1 + copies)
+        << name;
+    EXPECT_TRUE(at::equal(loss, expected)) << name;
+  }
 }
 
 class SoftmaxLossTest : public ::testing::TestWithParam<Case> {};
