@@ -123,6 +123,7 @@ def _op(name, binary, generator, function, targets, params, runtime, ptx, kwargs
         name = name + ".rungen",
         srcs = [name + ".registration.cpp"],
         tags = ["manual"],
+        visibility = [str(Label("//ops:__pkg__"))],
         deps = [":" + name, str(Label("@halide//:rungen"))],
     )
 
@@ -197,6 +198,22 @@ def halide_op(
             ] + (["--no_fma"] if exact else []),
             data = [name + "_cuda.device_code", ptxas],
         )
+
+def _halide_archives_impl(ctx):
+    inputs = depset(transitive = [dep[CcInfo].linking_context.linker_inputs for dep in ctx.attr.deps])
+    archives = [
+        library.static_library
+        for linker_input in inputs.to_list()
+        for library in linker_input.libraries
+        if library.static_library and not library.static_library.basename.startswith("lib")
+    ]
+    return [DefaultInfo(files = depset(archives), runfiles = ctx.runfiles(archives))]
+
+halide_archives = rule(
+    implementation = _halide_archives_impl,
+    doc = "What generators emitted of all that `deps` need: every variant of an operation, and the runtime.",
+    attrs = {"deps": attr.label_list(providers = [CcInfo])},
+)
 
 def halide_runtime(name, gpu = ["cuda", "opencl"], **kwargs):
     """Halide's runtime, once for a program. GPU drivers are opened only when an operation asks for one."""
