@@ -21,3 +21,9 @@ printf '#!/bin/sh\nexit 1\n' >bin/broken_test
 chmod +x bin/broken_test
 if python3 ./run >table; then echo "a failing test passed in silence"; exit 1; fi
 grep -qE "^broken_test +FAILED" table
+# Another PyTorch's libraries are not taken.
+mkdir -p other/torch other/torch-2.10.1.dist-info
+touch other/torch/__init__.py
+printf 'Metadata-Version: 2.1\nName: torch\nVersion: 2.10.1\n' >other/torch-2.10.1.dist-info/METADATA
+if PYTHONPATH=other python3 ./run >table 2>&1; then echo "PyTorch 2.10 was taken"; exit 1; fi
+grep -q "has PyTorch 2.10.1; the bundle was built against 2.11" table
