@@ -9,9 +9,23 @@
 #include "retort/data/io/weights/weight_file.h"
 
 namespace retort::nn {
+namespace {
+
+// Verified, and hashed once.
+absl::StatusOr<std::string> Digest(const data::WeightFile& file) {
+  RETORT_RETURN_IF_ERROR(file.Verify());
+  const auto own = file.metadata().find("retort.sha256");
+  if (own != file.metadata().end()) return own->second;
+  data::Sha256 hash;
+  file.storage().Read(file.storage().bytes(), [&hash](absl::Span<const uint8_t> piece) { hash.Update(piece); });
+  return hash.HexDigest();
+}
+
+}  // namespace
 
 absl::StatusOr<std::string> InitialWeightsDigest(const config::InitialWeights& config) {
-  return data::Sha256File(config.path());
+  RETORT_ASSIGN_OR_RETURN(const data::WeightFile file, data::WeightFile::Open(config.path(), config.state_dict()));
+  return Digest(file);
 }
 
 absl::StatusOr<LoadReport> LoadInitialWeights(const config::InitialWeights& config, absl::string_view digest,
@@ -22,16 +36,13 @@ absl::StatusOr<LoadReport> LoadInitialWeights(const config::InitialWeights& conf
   options.allow_mismatched = {config.allow_mismatched().begin(), config.allow_mismatched().end()};
   RETORT_ASSIGN_OR_RETURN(options.key_map, KeyMap::Create(config.key_map(), config.rename()));
   RETORT_ASSIGN_OR_RETURN(const data::WeightFile file, data::WeightFile::Open(config.path(), config.state_dict()));
-  if (!digest.empty()) {
-    data::Sha256 hash;
-    hash.Update(file.storage().bytes());
-    file.storage().Release(file.storage().bytes());
-    if (hash.HexDigest() != digest) {
-      return absl::DataLossError(
-          absl::StrCat(file.path(), " was changed after the plan was made; run the command again"));
-    }
+  if (digest.empty()) return LoadModel(file, model, options);
+  RETORT_ASSIGN_OR_RETURN(const std::string found, Digest(file));
+  if (found != digest) {
+    return absl::DataLossError(
+        absl::StrCat(file.path(), " was changed after the plan was made; run the command again"));
   }
-  return LoadModel(file, model, options);
+  return LoadVerifiedModel(file, model, options);
 }
 
 }  // namespace retort::nn

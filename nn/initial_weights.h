@@ -13,11 +13,12 @@
 
 namespace retort::nn {
 
-// The SHA-256 of the file, for keys. NotFound where there is none.
+// What the file holds, for keys: the SHA-256 that a file of ours has of itself, once that is verified, of others that
+// of all bytes. NotFound where there is none, DataLoss where it is damaged.
 absl::StatusOr<std::string> InitialWeightsDigest(const config::InitialWeights& config);
 
-// Loads the file into `model`, as nn/weights.h says. DataLoss where it is damaged, or has another SHA-256 than `digest`
-// (not checked if empty): it was changed after the plan was made. InvalidArgument where it does not fit.
+// Loads the file into `model`, as nn/weights.h says. DataLoss where it is damaged, or has another digest than `digest`
+// (not compared if empty): it was changed after the plan was made. InvalidArgument where it does not fit.
 absl::StatusOr<LoadReport> LoadInitialWeights(const config::InitialWeights& config, absl::string_view digest,
                                               Model* model);
 

@@ -100,6 +100,16 @@ void CheckPatterns(const std::vector<std::string>& patterns, absl::string_view f
   }
 }
 
+// Where no element changes, not through ATen: its copy shares the bytes out to threads, which then spin, though one
+// thread is as fast as memory.
+void Copy(const at::Tensor& from, const at::Tensor& to) {
+  if (to.is_cpu() && from.scalar_type() == to.scalar_type() && from.is_contiguous() && to.is_contiguous()) {
+    std::memcpy(to.mutable_data_ptr(), from.const_data_ptr(), from.nbytes());
+  } else {
+    to.copy_(from);
+  }
+}
+
 std::vector<NamedTensor> StateOf(const Model& model) {
   std::vector<NamedTensor> tensors = model.Parameters();
   for (NamedTensor& buffer : model.Buffers()) tensors.push_back(std::move(buffer));
@@ -223,7 +233,7 @@ absl::StatusOr<LoadReport> Load(const data::WeightFile& file, absl::Span<const N
   const at::NoGradGuard no_grad;
   for (const auto& [view, tensor] : copies) {
     RETORT_ASSIGN_OR_RETURN(const at::Tensor source, AsTensor(*view));
-    tensor.copy_(source);
+    Copy(source, tensor);
     file.storage().Release(view->bytes);
   }
   for (const auto& [from, to] : refits) to.copy_(from);
@@ -249,6 +259,10 @@ absl::Status LoadModel(const std::string& path, Model* model) {
 
 absl::StatusOr<LoadReport> LoadModel(const data::WeightFile& file, Model* model, const LoadOptions& options) {
   RETORT_RETURN_IF_ERROR(file.Verify());
+  return LoadVerifiedModel(file, model, options);
+}
+
+absl::StatusOr<LoadReport> LoadVerifiedModel(const data::WeightFile& file, Model* model, const LoadOptions& options) {
   return Load(file, StateOf(*model), options, model);
 }
 

@@ -61,5 +61,7 @@ absl::Status SaveModel(const std::string& path, const Model& model, const std::m
 absl::Status LoadModel(const std::string& path, Model* model);
 // Verifies the file's own hashes too. A tensor of another shape is what Model::Refit makes of it, if anything.
 absl::StatusOr<LoadReport> LoadModel(const data::WeightFile& file, Model* model, const LoadOptions& options);
+// The same without looking at the hashes, for a caller who has.
+absl::StatusOr<LoadReport> LoadVerifiedModel(const data::WeightFile& file, Model* model, const LoadOptions& options);
 
 }  // namespace retort::nn

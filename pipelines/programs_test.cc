@@ -376,16 +376,22 @@ TEST_F(InitialWeightsTest, AreLoadedAndTheirContentDecidesTheKey) {
   EXPECT_EQ(moved.exit_code, 0) << moved.err;
   EXPECT_THAT(moved.err, Not(HasSubstr("RUN")));
 
-  // Another content; and since the file has a SHA-256 of itself, a damaged one.
-  std::string changed = given_;
-  changed.back() = static_cast<char>(changed.back() ^ 1);
-  Write("given.safetensors", changed);
+  // A file without a SHA-256 of itself, so another content.
+  std::string foreign = given_;
+  foreign.replace(foreign.find("retort.sha256"), 13, "foreign.entry");
+  Write("given.safetensors", foreign);
   const Finished plan = Run({"--plan"});
   EXPECT_EQ(plan.exit_code, 0) << plan.err;
   EXPECT_THAT(plan.out, HasSubstr("+initial_weights: "));
-  const Finished damaged = Run();
-  EXPECT_EQ(damaged.exit_code, 65) << damaged.err;
-  EXPECT_THAT(damaged.err, HasSubstr("given.safetensors"));
+
+  std::string damaged = given_;
+  damaged.back() = static_cast<char>(damaged.back() ^ 1);
+  Write("given.safetensors", damaged);
+  for (const char* mode : {"--plan", "--dry_run", "--set=seed=0"}) {
+    const Finished refused = Run({mode});
+    EXPECT_EQ(refused.exit_code, 65) << refused.err;
+    EXPECT_THAT(refused.err, HasSubstr("given.safetensors"));
+  }
 }
 
 TEST_F(InitialWeightsTest, AMissingFileAndAFolderAreNamed) {

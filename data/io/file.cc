@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <random>
 #include <system_error>
 #include <utility>
@@ -105,6 +106,18 @@ void MappedFile::Release(absl::Span<const uint8_t> part) const {
   const uintptr_t end = reinterpret_cast<uintptr_t>(part.data() + part.size()) / page * page;
   // Advice: that it is not followed harms nothing.
   if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
+void MappedFile::Read(absl::Span<const uint8_t> part, absl::FunctionRef<void(absl::Span<const uint8_t>)> visit) const {
+  constexpr size_t kPiece = 1 << 20;
+  while (!part.empty()) {
+    // Ends where a page ends, so that none is left between two pieces.
+    const size_t position = static_cast<size_t>(part.data() - bytes_.data());
+    const absl::Span<const uint8_t> piece = part.first(std::min(part.size(), kPiece - position % kPiece));
+    visit(piece);
+    Release(piece);
+    part.remove_prefix(piece.size());
+  }
 }
 
 AtomicFile::AtomicFile(std::string path, std::string temporary, int descriptor)

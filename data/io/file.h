@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -33,6 +34,10 @@ class MappedFile {
 
   // Takes the whole pages of `part` of bytes() out of this process's memory until they are read again.
   void Release(absl::Span<const uint8_t> part) const;
+
+  // Gives `visit` one piece of `part` after the other, of 1 MB or less, and releases each behind it: however large the
+  // file, it takes no more memory.
+  void Read(absl::Span<const uint8_t> part, absl::FunctionRef<void(absl::Span<const uint8_t>)> visit) const;
 
  private:
   explicit MappedFile(absl::Span<const uint8_t> bytes) : bytes_(bytes) {}

@@ -17,6 +17,7 @@
 namespace retort::data {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAre;
 
@@ -69,6 +70,22 @@ TEST_F(FileTest, MapHoldsTheBytesAndOutlivesTheName) {
   ASSERT_TRUE(map.ok());
   ASSERT_TRUE(WriteFileAtomically(Path("x"), "new").ok());
   EXPECT_EQ(std::string((*map)->bytes().begin(), (*map)->bytes().end()), "old");
+}
+
+TEST_F(FileTest, PiecesOfAMapAreThePart) {
+  std::string bytes(5 << 19, '\0');
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 2654435761u >> 24);
+  ASSERT_TRUE(WriteFileAtomically(Path("x"), bytes).ok());
+  const auto map = MappedFile::Open(Path("x"));
+  ASSERT_TRUE(map.ok());
+  std::string read;
+  std::vector<size_t> sizes;
+  (*map)->Read((*map)->bytes().subspan(100, (2 << 20) + 7), [&](absl::Span<const uint8_t> piece) {
+    read.append(piece.begin(), piece.end());
+    sizes.push_back(piece.size());
+  });
+  EXPECT_EQ(read, bytes.substr(100, (2 << 20) + 7));
+  EXPECT_THAT(sizes, ElementsAre((1 << 20) - 100, 1 << 20, 107));
 }
 
 TEST_F(FileTest, ReadsAPipe) {

@@ -296,9 +296,10 @@ absl::Status SafetensorsFile::VerifyOwn() const {
   }
   const size_t digits = position + HashEntry("").size() - 1;
   Sha256 hash;
-  hash.Update(file.substr(0, digits));
+  const auto update = [&hash](absl::Span<const uint8_t> piece) { hash.Update(piece); };
+  storage_->Read(storage_->bytes().first(digits), update);
   hash.Update(std::string(kHashDigits, '0'));
-  hash.Update(file.substr(digits + kHashDigits));
+  storage_->Read(storage_->bytes().subspan(digits + kHashDigits), update);
   if (hash.HexDigest() != entry->second) return damaged("its SHA-256 differs from the one written into it");
   return absl::OkStatus();
 }

@@ -55,7 +55,7 @@ std::string Sha256Hex(absl::string_view bytes) {
 absl::StatusOr<std::string> Sha256File(const std::string& path) {
   RETORT_ASSIGN_OR_RETURN(const std::shared_ptr<const MappedFile> file, MappedFile::Open(path));
   Sha256 hash;
-  hash.Update(file->bytes());
+  file->Read(file->bytes(), [&hash](absl::Span<const uint8_t> piece) { hash.Update(piece); });
   return hash.HexDigest();
 }
 

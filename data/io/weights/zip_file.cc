@@ -28,8 +28,6 @@ constexpr size_t kEndSize = 22;
 constexpr size_t kEnd64Size = 56;
 constexpr size_t kLocator64Size = 20;
 constexpr uint16_t kExtra64 = 1;
-// Pages are dropped this many bytes behind a reader.
-constexpr size_t kReadAhead = 4 << 20;
 
 // A little-endian number; the caller has made sure that it is there.
 template <typename T>
@@ -241,11 +239,7 @@ const ZipRecord* ZipFile::Find(absl::string_view name) const {
 absl::Status ZipFile::Verify(const ZipRecord& record) const {
   if (record.crc32 == 0) return absl::OkStatus();
   uint32_t crc = 0;
-  for (Bytes rest = record.bytes; !rest.empty(); rest.remove_prefix(std::min(rest.size(), kReadAhead))) {
-    const Bytes chunk = rest.first(std::min(rest.size(), kReadAhead));
-    crc = Crc32(chunk, crc);
-    storage_->Release(chunk);
-  }
+  storage_->Read(record.bytes, [&crc](Bytes piece) { crc = Crc32(piece, crc); });
   if (crc == record.crc32) return absl::OkStatus();
   return Damaged(path_, " is damaged: record ", Shown(record.name), " has another CRC-32 than it says");
 }
