@@ -45,6 +45,7 @@ ABSL_FLAG(std::string, model, "", "the model, as text: 'resnet { depth: RESNET_1
 ABSL_FLAG(std::string, config, "", "a pipeline's file, instead of --model");
 ABSL_FLAG(std::string, stage, "", "which stage of --config, if several have a model");
 ABSL_FLAG(std::string, weights, "", "safetensors or PyTorch file; one that //pipelines:export wrote needs no --model");
+ABSL_FLAG(std::string, key_map, "", "names of --weights to the model's: TORCHVISION_VIT_TO_TIMM; the same by default");
 ABSL_FLAG(absl::optional<int>, channels, absl::nullopt, "of the images; 3 unless the weights' file says otherwise");
 ABSL_FLAG(absl::optional<int>, height, absl::nullopt, "of the images; 32 unless the weights' file says otherwise");
 ABSL_FLAG(absl::optional<int>, width, absl::nullopt, "of the images; 32 unless the weights' file says otherwise");
@@ -80,6 +81,7 @@ SubjectSource SourceFromFlags() {
           .config = Resolved(absl::GetFlag(FLAGS_config)),
           .stage = absl::GetFlag(FLAGS_stage),
           .weights = Resolved(absl::GetFlag(FLAGS_weights)),
+          .key_map = absl::GetFlag(FLAGS_key_map),
           .channels = absl::GetFlag(FLAGS_channels),
           .height = absl::GetFlag(FLAGS_height),
           .width = absl::GetFlag(FLAGS_width),
@@ -239,6 +241,7 @@ std::string Misuse(size_t arguments) {
   if ((save || forward || image) && !given(FLAGS_weights)) return "give --weights";
   if (forward != given(FLAGS_out)) return "--forward and --out go together";
   if (given(FLAGS_dtype) && !save) return "--dtype is of --save";
+  if (given(FLAGS_key_map) && (save || !given(FLAGS_weights))) return "--key_map is of a model's --weights";
   if (given(FLAGS_state_dict) && !save) return "--state_dict is of --save";
   if (!given(FLAGS_model) && !given(FLAGS_config) && !given(FLAGS_weights))
     return "give --model, --config or --weights";

@@ -24,6 +24,7 @@
 #include "retort/data/io/safetensors.h"
 #include "retort/data/io/weights/weight_file.h"
 #include "retort/nn/build_model.h"
+#include "retort/nn/key_maps/key_map.h"
 #include "retort/nn/weights.h"
 #include "retort/ops/codecs/encode_png.h"
 #include "retort/testing/subprocess.h"
@@ -114,6 +115,59 @@ TEST(ModelToolTest, ConvertsTypesAndKeepsTheRest) {
   ASSERT_TRUE(nn::LoadTensors(data::WeightFile(file), {{"w", read}, {"steps", steps}}).ok());
   EXPECT_TRUE(at::equal(read, weight));
   EXPECT_EQ(steps.item<int64_t>(), 3);
+}
+
+// A file of torch.save with two state dicts; see data/io/weights/fixtures.
+TEST(ModelToolTest, ConvertsTheStateDictThatIsNamed) {
+  const std::string in = "data/io/weights/fixtures/two_state_dicts.pth", out = Temporary("named.safetensors");
+  const testing::Finished which = RunTool({"--weights=" + in, "--save=" + out});
+  EXPECT_EQ(which.exit_code, 78);
+  EXPECT_THAT(which.err, HasSubstr("ema.state_dict"));
+  EXPECT_FALSE(std::ifstream(out).good());
+  const testing::Finished finished = RunTool({"--weights=" + in, "--save=" + out, "--state_dict=ema.state_dict"});
+  ASSERT_EQ(finished.exit_code, 0) << finished.err;
+  const data::SafetensorsFile written = data::SafetensorsFile::Open(out).value();
+  EXPECT_TRUE(written.VerifyOwn().ok());
+  const data::WeightFile read = data::WeightFile::Open(in, "ema.state_dict").value();
+  std::map<std::string, at::Tensor> tensors;
+  for (const data::StridedView& view : read.tensors()) tensors[view.name] = nn::AsTensor(view).value();
+  const data::WeightFile ours(written);
+  ASSERT_EQ(ours.tensors().size(), tensors.size());
+  for (const data::StridedView& view : ours.tensors()) {
+    EXPECT_TRUE(at::equal(nn::AsTensor(view).value(), tensors.at(view.name))) << view.name;
+  }
+}
+
+// Names of torchvision's ViT; the same weights, so the same logits.
+TEST(ModelToolTest, RenamesByAKeyMap) {
+  const std::string model = "vit { patch: 16 width: 8 heads: 1 depth: 1 }";
+  const std::string timm = Temporary("timm.safetensors"), torchvision = Temporary("torchvision.safetensors"),
+                    in = Temporary("vit_images.safetensors");
+  config::Model config;
+  config.mutable_vit()->set_width(8);
+  config.mutable_vit()->set_heads(1);
+  config.mutable_vit()->set_depth(1);
+  const auto built = nn::BuildModel(config, {}, /*seed=*/3, /*channels_last=*/false).value();
+  ASSERT_TRUE(nn::SaveModel(timm, *built, {}).ok());
+  const nn::KeyMap back = nn::KeyMap::Create(config::TIMM_VIT_TO_TORCHVISION, {}).value();
+  std::vector<nn::NamedTensor> renamed;
+  for (const auto& [name, tensor] : built->Parameters()) renamed.emplace_back(back.Map(name), tensor);
+  ASSERT_TRUE(nn::SaveTensors(torchvision, renamed, {}).ok());
+  ASSERT_TRUE(nn::SaveTensors(in, {{"images", at::ones({1, 3, 32, 32})}}, {}).ok());
+  const std::vector<std::string> common = {"--model=" + model, "--forward=" + in};
+  const std::string a = Temporary("a.safetensors"), b = Temporary("b.safetensors");
+  const auto run = [&](std::vector<std::string> more) {
+    more.insert(more.end(), common.begin(), common.end());
+    return RunTool(more);
+  };
+  ASSERT_EQ(run({"--weights=" + timm, "--out=" + a}).exit_code, 0);
+  const testing::Finished mapped = run({"--weights=" + torchvision, "--key_map=TORCHVISION_VIT_TO_TIMM", "--out=" + b});
+  ASSERT_EQ(mapped.exit_code, 0) << mapped.err;
+  EXPECT_TRUE(at::equal(ReadF32(a, "logits"), ReadF32(b, "logits")));
+  EXPECT_EQ(run({"--weights=" + torchvision, "--out=" + b}).exit_code, 78);
+  const testing::Finished unknown = run({"--weights=" + torchvision, "--key_map=TIMM", "--out=" + b});
+  EXPECT_EQ(unknown.exit_code, 78);
+  EXPECT_THAT(unknown.err, HasSubstr("--key_map=TIMM is unknown; permitted: SAME_NAMES, TORCHVISION_VIT_TO_TIMM"));
 }
 
 TEST(ModelToolTest, RefusesNumbersThatATypeCannotHold) {
@@ -209,6 +263,7 @@ INSTANTIATE_TEST_SUITE_P(
                       BadCall{"TwoThingsToDo", {"--weights=w", "--save=a", "--image=b"}, 64, "give one of --save"},
                       BadCall{"NothingToSave", {"--save=a"}, 64, "give --weights"},
                       BadCall{"NowhereToWrite", {"--weights=w", "--forward=i"}, 64, "--forward and --out go together"},
+                      BadCall{"MapForNothing", {"--model=m", "--key_map=SAME_NAMES"}, 64, "--key_map is of"},
                       BadCall{"UnknownFamily", {"--model=lite_nn { }"}, 78, "--model:1:1: no field \"lite_nn\""},
                       BadCall{"NoFamily", {"--model= "}, 78, "--model:"},
                       BadCall{"OutOfRange", {"--model=light_nn { hidden: 0 }"}, 78, "light_nn: hidden: 0 is not in"},

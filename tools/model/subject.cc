@@ -9,6 +9,7 @@
 #include "retort/data/io/status_macros.h"
 #include "retort/data/io/weights/weight_file.h"
 #include "retort/nn/build_model.h"
+#include "retort/nn/key_maps/key_map.h"
 #include "retort/nn/weights.h"
 #include "retort/pipelines/config/fault.h"
 #include "retort/pipelines/config/load_config.h"
@@ -57,6 +58,19 @@ absl::StatusOr<config::Model> ModelOfStage(const std::string& path, const std::s
       absl::StrCat(path, ": ", fault, "; stages with a model: ", absl::StrJoin(names, ", ")));
 }
 
+absl::StatusOr<nn::KeyMap> NamedKeyMap(const std::string& name) {
+  config::KnownKeyMap known = config::SAME_NAMES;
+  if (!name.empty() && !config::KnownKeyMap_Parse(name, &known)) {
+    std::vector<std::string> permitted;
+    for (int i = config::KnownKeyMap_MIN; i <= config::KnownKeyMap_MAX; ++i) {
+      permitted.push_back(config::KnownKeyMap_Name(static_cast<config::KnownKeyMap>(i)));
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat("--key_map=", name, " is unknown; permitted: ", absl::StrJoin(permitted, ", ")));
+  }
+  return nn::KeyMap::Create(known, {});
+}
+
 absl::StatusOr<config::TrainedModel> FromMetadata(const std::string& path) {
   RETORT_ASSIGN_OR_RETURN(const data::WeightFile file, data::WeightFile::Open(path));
   absl::StatusOr<config::TrainedModel> description = pipelines::ReadModelMetadata(file.metadata());
@@ -103,7 +117,9 @@ absl::StatusOr<std::unique_ptr<nn::Model>> BuildSubject(const config::TrainedMod
                           nn::BuildModel(description.model(), shape, /*seed=*/0, /*channels_last=*/false));
   if (!source.weights.empty()) {
     RETORT_ASSIGN_OR_RETURN(const data::WeightFile file, data::WeightFile::Open(source.weights));
-    RETORT_ASSIGN_OR_RETURN(const nn::LoadReport report, nn::LoadModel(file, model.get(), {}));
+    nn::LoadOptions options;
+    RETORT_ASSIGN_OR_RETURN(options.key_map, NamedKeyMap(source.key_map));
+    RETORT_ASSIGN_OR_RETURN(const nn::LoadReport report, nn::LoadModel(file, model.get(), options));
     for (const std::string& line : report.Lines()) std::cerr << "weights: " << line << "\n";
   }
   model->SetTraining(false);

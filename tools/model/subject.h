@@ -19,6 +19,7 @@ struct SubjectSource {
   std::string config;  // a pipeline's file
   std::string stage;   // its stage; may be empty if only one has a model
   std::string weights;
+  std::string key_map;                                   // a config::KnownKeyMap by name; empty: names stay
   absl::optional<int> channels, height, width, classes;  // in place of the description's own
 };
 

@@ -2,10 +2,18 @@
 """Random state dicts through Python's safetensors and torch.save, our readers and our writer, and back.
 
     RETORT_BENCH_PYTHON=/path/to/python ./bazelw run //tools/round_trips -- [--count=1000] [--seed=1]
+    RETORT_BENCH_PYTHON=/path/to/python ./bazelw run //tools/round_trips -- --models [--only=resnet]
 
 Each state dict is written by torch.save and, row-major, by safetensors.torch.save_file with metadata; resave.cc reads both
 and writes each as safetensors; Python's safetensors reads those. Names, types, shapes, every byte and the metadata must
-be equal. RETORT_BENCH_PYTHON names a Python with torch 2.11 and safetensors 0.8.
+be equal.
+
+With --models, each model of torchvision and timm that Retort has, whole, starting from the library's own first weights:
+torch.save writes its state dict, //tools:model loads that and runs batches of 1 and 7. Prints a table of the logits'
+largest difference from the library's model in float64, relative to the row's largest logit, and of PyTorch's own in
+float32; more than max(1e-5, 3 x PyTorch's) is a fault.
+
+RETORT_BENCH_PYTHON names a Python with torch 2.11 and safetensors 0.8, for --models also torchvision 0.26 and timm 1.0.31.
 """
 
 import argparse
@@ -15,7 +23,9 @@ import subprocess
 import sys
 import tempfile
 
-HERE = os.path.dirname(os.path.realpath(__file__))
+HERE = os.path.dirname(os.path.abspath(__file__))  # Bazel's links, not where they lead
+MODEL = os.path.join(HERE, os.pardir, "model", "model")
+CLASSES = 1000
 
 
 def random_tensor(torch, rng, types):
@@ -64,10 +74,90 @@ def bits(torch, tensor):
     return bytes(flat.view(torch.uint8).tolist())
 
 
+def library_models():
+    """Name, our config, what builds it, the key map; in 1000 classes at 224 px."""
+    import timm
+    import torchvision
+
+    def of_torchvision(name, config, key_map=""):
+        return "torchvision " + name, config, getattr(torchvision.models, name), key_map
+
+    def of_timm(name, config):
+        return "timm " + name, config, lambda: timm.create_model(name, num_classes=CLASSES), ""
+
+    for depth in (18, 34, 50, 101, 152):
+        yield of_torchvision(f"resnet{depth}", f"resnet {{ depth: RESNET_{depth} }}")
+    yield of_torchvision("mobilenet_v2", "mobilenet_v2 {}")
+    for size in ("large", "small"):
+        yield of_torchvision(f"mobilenet_v3_{size}", f"mobilenet_v3 {{ size: {size.upper()} }}")
+    for size in ("x0_5", "x1_0", "x1_5", "x2_0"):
+        yield of_torchvision(f"shufflenet_v2_{size}", f"shufflenet_v2 {{ size: {size.upper()} }}")
+    for name, multipliers in (("b0", (1.0, 1.0)), ("b1", (1.0, 1.1)), ("b2", (1.1, 1.2))):
+        yield of_torchvision(f"efficientnet_{name}",
+                             "efficientnet {{ width_multiplier: {} depth_multiplier: {} }}".format(*multipliers))
+    for size in ("tiny", "small", "base", "large"):
+        yield of_torchvision(f"convnext_{size}", f"convnext {{ size: {size.upper()} }}")
+    sizes = {"tiny": "", "small": "width: 384 heads: 6", "base": "width: 768 heads: 12",
+             "large": "width: 1024 depth: 24 heads: 16"}
+    for size, patches in (("tiny", (16,)), ("small", (16, 32)), ("base", (16, 32)), ("large", (16, 32))):
+        for patch in patches:
+            yield of_timm(f"vit_{size}_patch{patch}_224", f"vit {{ patch: {patch} {sizes[size]} }}")
+    for size in ("tiny", "small", "base"):
+        yield of_timm(f"deit_{size}_patch16_224", f"vit {{ {sizes[size]} }}")
+        yield of_timm(f"deit_{size}_distilled_patch16_224", f"vit {{ {sizes[size]} distillation_token: true }}")
+    for size in ("base", "large"):
+        for patch in (16, 32):
+            yield of_torchvision(f"vit_{size[0]}_{patch}", f"vit {{ patch: {patch} {sizes[size]} }}",
+                                 "TORCHVISION_VIT_TO_TIMM")
+
+
+def check_models(only):
+    import safetensors.torch
+    import torch
+
+    def difference(found, exact):
+        return float(((found.double() - exact).abs().amax(1) / exact.abs().amax(1)).max())
+
+    faults = models = 0
+    print("| model | parameters | batch of 1 | batch of 7 | PyTorch f32 |\n| --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        weights, inputs, outputs = (os.path.join(folder, name) for name in ("w.pth", "in.safetensors", "out.safetensors"))
+        for name, config, build, key_map in library_models():
+            if only not in name:
+                continue
+            torch.manual_seed(1)
+            model = build().eval()
+            torch.save(model.state_dict(), weights)
+            parameters = sum(parameter.numel() for parameter in model.parameters())
+            batches = [torch.randn(batch, 3, 224, 224) for batch in (1, 7)]
+            singles = [model(images) for images in batches]
+            model.double()
+            exact = [model(images.double()) for images in batches]
+            del model
+            noise = max(map(difference, singles, exact))
+            found = []
+            for images, logits in zip(batches, exact):
+                safetensors.torch.save_file({"images": images}, inputs)
+                finished = subprocess.run(
+                    [MODEL, "--model=" + config, f"--classes={CLASSES}", "--weights=" + weights, "--key_map=" + key_map,
+                     "--forward=" + inputs, "--out=" + outputs], capture_output=True, text=True)
+                if finished.returncode:
+                    sys.exit(f"{name}: {finished.stderr}")
+                found.append(difference(safetensors.torch.load_file(outputs)["logits"], logits))
+            models += 1
+            fault = max(found) > max(1e-5, 3 * noise)
+            faults += fault
+            print(f"| {name} | {parameters:,} | {found[0]:.1e} | {found[1]:.1e} | {noise:.1e} |" + " FAULT" * fault, flush=True)
+    print(f"\n{models} models: {faults} faults")
+    return faults > 0
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--models", action="store_true")
+    parser.add_argument("--only", default="", help="part of a model's name")
     options = parser.parse_args()
     python = os.environ.get("RETORT_BENCH_PYTHON")
     if python and "RETORT_ROUND_TRIPS" not in os.environ:
@@ -79,6 +169,8 @@ def main():
     except ImportError as error:
         sys.exit(f"{error}; set RETORT_BENCH_PYTHON to a Python with torch and safetensors")
 
+    if options.models:
+        return check_models(options.only)
     types = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.uint16, torch.int32, torch.uint32, torch.int64, torch.uint64,
              torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.float8_e4m3fn, torch.float8_e5m2,
              torch.float8_e4m3fnuz, torch.float8_e5m2fnuz]
