@@ -5,6 +5,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
 
+#include "retort/data/crop_plan.h"
 #include "retort/data/philox.h"
 
 namespace retort::data {
@@ -40,6 +41,7 @@ absl::StatusOr<AugmentPlan> AugmentPlan::Create(const google::protobuf::Repeated
                                                 uint64_t seed) {
   AugmentPlan plan;
   plan.seed_ = seed;
+  plan.erasing_.set_probability(0);
   int previous = AugmentStep::STEP_NOT_SET;
   for (int i = 0; i < steps.size(); ++i) {
     const AugmentStep& step = steps[i];
@@ -78,18 +80,29 @@ absl::StatusOr<AugmentPlan> AugmentPlan::Create(const google::protobuf::Repeated
               absl::StrFormat("augment step[%d]: cutout.size is %d; it must be at least 1", i, plan.cutout_));
         }
         break;
-      case AugmentStep::kRandomErasing:
+      case AugmentStep::kRandomErasing: {
+        plan.erasing_ = step.random_erasing();
+        if (absl::Status status = CheckErasing(plan.erasing_); !status.ok()) {
+          return absl::InvalidArgumentError(absl::StrFormat("augment step[%d]: %s", i, status.message()));
+        }
+        if (plan.cutout_ > 0) {
+          return absl::InvalidArgumentError(absl::StrFormat(
+              "augment step[%d] is random_erasing after cutout; a view has one erased rectangle, so give one of both",
+              i));
+        }
+        break;
+      }
       case AugmentStep::kRandomResizedCrop:
       case AugmentStep::kResize:
       case AugmentStep::kCenterCrop:
-        return absl::InvalidArgumentError(absl::StrFormat(
-            "augment step[%d] is for photographs of any size; here images lie in memory at the size of their views. "
-            "Permitted are crop, flip, policies such as auto_augment, and cutout",
-            i));
+        return absl::InvalidArgumentError(
+            absl::StrFormat("augment step[%d] gives views a size of their own; here they have that of the images. "
+                            "Permitted are crop, flip, policies such as auto_augment, and cutout or random_erasing",
+                            i));
       case AugmentStep::STEP_NOT_SET:
         return absl::InvalidArgumentError(
-            absl::StrFormat("augment step[%d] is empty; give crop, flip, auto_augment, "
-                            "rand_augment, trivial_augment, aug_mix, color_jitter or cutout",
+            absl::StrFormat("augment step[%d] is empty; give crop, flip, auto_augment, rand_augment, trivial_augment, "
+                            "aug_mix, color_jitter, cutout or random_erasing",
                             i));
     }
     // These kinds are numbered in the order they must come in.
@@ -97,7 +110,7 @@ absl::StatusOr<AugmentPlan> AugmentPlan::Create(const google::protobuf::Repeated
       return absl::InvalidArgumentError(
           absl::StrFormat("augment step[%d] is a second one of its kind or comes too late; permitted is at most one of "
                           "each, in the order crop, flip, auto_augment, rand_augment, trivial_augment, aug_mix, "
-                          "color_jitter, cutout",
+                          "color_jitter, cutout, random_erasing",
                           i));
     }
     previous = step.step_case();
@@ -118,6 +131,12 @@ ops::BatchAssemblyParams AugmentPlan::Draw(int64_t image, int64_t view, int64_t 
     params.erase.left = static_cast<int32_t>(UniformInt(centre[1], static_cast<uint64_t>(width))) - cutout_ / 2;
     params.erase.bottom = params.erase.top + cutout_;
     params.erase.right = params.erase.left + cutout_;
+  }
+  if (erasing_.probability() > 0) {
+    const Rectangle erased =
+        DrawErasing(erasing_, static_cast<int>(height), static_cast<int>(width),
+                    StepBits(seed_, image, view, static_cast<uint32_t>(AugmentStep::kRandomErasing)));
+    params.erase = {erased.top, erased.left, erased.top + erased.height, erased.left + erased.width};
   }
   return params;
 }

@@ -1,4 +1,4 @@
-// Which crop, flip, ops and cutout each view of each image gets.
+// Which crop, flip, ops and erased rectangle each view of each image gets.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,8 @@ namespace retort::data {
 // Step s draws from Philox 4x32-10 with key = seed and counter = (image, view, step tag).
 class AugmentPlan {
  public:
-  // No steps: every view is the image itself. InvalidArgument where a kind appears twice or out of order.
+  // No steps: every view is the image itself. InvalidArgument where a kind appears twice or out of order, and where
+  // there are both cutout and random_erasing.
   static absl::StatusOr<AugmentPlan> Create(const google::protobuf::RepeatedPtrField<config::AugmentStep>& steps,
                                             uint64_t seed);
 
@@ -25,7 +26,7 @@ class AugmentPlan {
   int32_t pad() const { return pad_; }
   ops::Border border() const { return border_; }
 
-  // What happens to pixels between flip and cutout, in this order, with draws of seed().
+  // What happens to pixels between flip and erasing, in this order, with draws of seed().
   const std::vector<AugmentPolicy>& policies() const { return policies_; }
   uint64_t seed() const { return seed_; }
 
@@ -39,6 +40,7 @@ class AugmentPlan {
   int32_t pad_ = 0;
   ops::Border border_ = ops::Border::kZero;
   int32_t cutout_ = 0;  // Pixels a side; 0 for none.
+  config::RandomErasing erasing_;
   double flip_probability_ = 0;
   std::vector<AugmentPolicy> policies_;
 };

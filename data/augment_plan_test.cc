@@ -11,6 +11,7 @@
 #include "gtest/gtest.h"
 
 #include "retort/data/augment.pb.h"
+#include "retort/data/crop_plan.h"
 
 namespace retort::data {
 namespace {
@@ -139,6 +140,45 @@ TEST(AugmentPlanTest, ErasesNothingUnasked) {
   EXPECT_EQ(box.bottom, box.top);
 }
 
+// Pixels inside `box` of a view of 20 x 30.
+int Area(const ops::Box& box) {
+  int area = 0;
+  for (int y = 0; y < 20; ++y) {
+    for (int x = 0; x < 30; ++x) area += y >= box.top && y < box.bottom && x >= box.left && x < box.right ? 1 : 0;
+  }
+  return area;
+}
+
+TEST(AugmentPlanTest, ErasesRectanglesAsOftenAndAsLargeAsAsked) {
+  const AugmentPlan plan = Plan({"random_erasing { probability: 0.25 min_area: 0.1 max_area: 0.2 }"}, 17);
+  int erased = 0;
+  for (int64_t image = 0; image < 10000; ++image) {
+    const ops::Box box = plan.Draw(image, 2, 20, 30).erase;
+    if (box.bottom <= box.top) continue;
+    ++erased;
+    // It lies within the view, and its sides are rounded: by half a pixel each of at least 4 (0.1 * 600, aspect 3.3).
+    ASSERT_EQ(Area(box), (box.bottom - box.top) * (box.right - box.left));
+    ASSERT_GE(Area(box), 0.1 * 600 - 0.5 * (20 + 30));
+    ASSERT_LE(Area(box), 0.2 * 600 + 0.5 * (20 + 30));
+  }
+  EXPECT_NEAR(erased, 2500, 175);  // Four standard deviations.
+}
+
+// One law of erasing, whatever made the view.
+TEST(AugmentPlanTest, ErasesWhereViewsOfTheirOwnSizeAreErased) {
+  const AugmentPlan plan = Plan({"flip {}", "random_erasing {}"}, 17);
+  const CropPlan sized =
+      CropPlan::Create(Steps({"resize { size: 24 }", "center_crop { size: 24 }", "random_erasing {}"}), 17).value();
+  for (int64_t image = 0; image < 100; ++image) {
+    const ops::Box box = plan.Draw(image, 1, 24, 24).erase;
+    const ops::CropResizeParams params = sized.Draw(image, 1, 50, 60);
+    EXPECT_EQ(box.bottom - box.top, params.erase_height);
+    EXPECT_EQ(box.right - box.left, params.erase_width);
+    EXPECT_EQ(box.top, params.erase_top);
+    EXPECT_EQ(box.left, params.erase_left);
+  }
+}
+
 TEST(AugmentPlanTest, HoldsPoliciesInTheirOrder) {
   const AugmentPlan plan = Plan({"flip {}", "rand_augment { num_ops: 3 }", "color_jitter {}", "cutout {}"}, 9);
   EXPECT_EQ(plan.seed(), 9u);
@@ -174,6 +214,16 @@ INSTANTIATE_TEST_SUITE_P(
                  "step[1] is a second one of its kind or comes too late"},
         BadSteps{"PolicyOutOfRange", {"crop {}", "aug_mix { severity: 0 }"}, "step[1]: aug_mix.severity is 0"},
         BadSteps{"Empty", {"crop {}", ""}, "step[1] is empty; give crop, flip, auto_augment"},
+        BadSteps{"CutoutAndErasing",
+                 {"cutout {}", "random_erasing {}"},
+                 "step[1] is random_erasing after cutout; a view has one erased rectangle"},
+        BadSteps{"ErasingThenFlip",
+                 {"random_erasing {}", "flip {}"},
+                 "step[1] is a second one of its kind or comes too late"},
+        BadSteps{"ErasingOfTooMuch",
+                 {"flip {}", "random_erasing { max_area: 1.5 }"},
+                 "step[1]: random_erasing has area 0.02..1.5"},
+        BadSteps{"ViewsOfTheirOwnSize", {"resize {}"}, "step[0] gives views a size of their own"},
         BadSteps{"NegativePad", {"crop { pad: -1 }"}, "step[0]: crop.pad is -1; permitted are 0..64"},
         BadSteps{"ProbabilityAboveOne", {"flip { probability: 1.5 }"}, "flip.probability is 1.5; permitted are 0..1"},
         BadSteps{"ProbabilityNotANumber", {"flip { probability: nan }"}, "flip.probability is nan"}),

@@ -311,6 +311,35 @@ TEST(BatcherPolicyTest, CropsThenAugmentsThenNormalisesThenErases) {
   }
 }
 
+TEST(BatcherErasingTest, ErasesTheDrawnRectangleWithAndWithoutPolicies) {
+  const Dataset dataset = MakeImages(3);
+  for (const std::vector<std::string>& steps :
+       {std::vector<std::string>{"random_erasing { probability: 1 }"},
+        std::vector<std::string>{"color_jitter { brightness { min: 1 max: 1 } }",
+                                 "random_erasing { probability: 1 }"}}) {
+    const AugmentPlan plan = Plan(steps, 3);
+    const Batcher batcher = Batcher::Create(&dataset, plan, Statistics(3), Batcher::Layout::kContiguous).value();
+    const Batch batch = batcher.Assemble({4, 8, 1}, {0, 6}).value();
+    int erased = 0;
+    for (const auto& [v, view] : std::vector<std::pair<int64_t, int64_t>>{{0, 0}, {1, 6}}) {
+      for (const auto& [b, image] : std::vector<std::pair<int64_t, int64_t>>{{0, 4}, {1, 8}, {2, 1}}) {
+        const ops::BatchAssemblyParams draw = plan.Draw(image, view, kHeight, kWidth);
+        const at::Tensor x = batch.images[v][b].contiguous();
+        for (int64_t c = 0; c < 3; ++c) {
+          for (int64_t h = 0; h < kHeight; ++h) {
+            for (int64_t w = 0; w < kWidth; ++w) {
+              const double expected = Expected(dataset, Statistics(3), draw, image, c, h, w);
+              erased += expected == 0 ? 1 : 0;
+              ASSERT_NEAR(x.const_data_ptr<float>()[(c * kHeight + h) * kWidth + w], expected, 1e-6);
+            }
+          }
+        }
+      }
+    }
+    EXPECT_GT(erased, 0);
+  }
+}
+
 TEST(BatcherPolicyTest, NeedsOneOrThreeChannels) {
   const Dataset dataset = MakeImages(4);
   const absl::Status status =

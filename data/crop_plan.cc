@@ -37,21 +37,20 @@ Shape DrawShape(const Step& step, int height, int width, const PhiloxBits& bits)
 }
 
 template <typename Step>
-absl::Status CheckRanges(int i, const char* name, const Step& step, bool probability_holds = true) {
+absl::Status CheckRanges(const char* name, const Step& step, bool probability_holds = true) {
   const bool holds = step.min_area() >= 0 && step.min_area() <= step.max_area() && step.max_area() <= 1 &&
                      step.min_aspect() > 0 && step.min_aspect() <= step.max_aspect() &&
                      std::isfinite(step.max_aspect());
   if (holds && probability_holds) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrFormat(
-      "augment step[%d]: %s has area %g..%g and aspect %g..%g; permitted are 0 <= min_area <= max_area <= 1, "
-      "0 < min_aspect <= max_aspect, and probabilities in 0..1",
-      i, name, step.min_area(), step.max_area(), step.min_aspect(), step.max_aspect()));
+  return absl::InvalidArgumentError(
+      absl::StrFormat("%s has area %g..%g and aspect %g..%g; permitted are 0 <= min_area <= max_area <= 1, "
+                      "0 < min_aspect <= max_aspect, and probabilities in 0..1",
+                      name, step.min_area(), step.max_area(), step.min_aspect(), step.max_aspect()));
 }
 
-absl::Status CheckSide(int i, const char* name, int size) {
+absl::Status CheckSide(const char* name, int size) {
   if (size >= 1 && size <= 1 << 14) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrFormat("augment step[%d]: %s.size is %d; permitted are 1..%d", i, name, size, 1 << 14));
+  return absl::InvalidArgumentError(absl::StrFormat("%s.size is %d; permitted are 1..%d", name, size, 1 << 14));
 }
 
 }  // namespace
@@ -73,6 +72,10 @@ Rectangle DrawResizedCrop(const config::RandomResizedCrop& step, int height, int
   box.top = (height - box.height) / 2;
   box.left = (width - box.width) / 2;
   return box;
+}
+
+absl::Status CheckErasing(const config::RandomErasing& step) {
+  return CheckRanges("random_erasing", step, step.probability() >= 0 && step.probability() <= 1);
 }
 
 Rectangle DrawErasing(const config::RandomErasing& step, int height, int width, const StepBits& bits) {
@@ -120,24 +123,24 @@ absl::StatusOr<CropPlan> CropPlan::Create(const google::protobuf::RepeatedPtrFie
         state = kSized;
         plan.is_random_ = true;
         plan.crop_ = step.random_resized_crop();
-        status = CheckRanges(i, "random_resized_crop", plan.crop_);
-        if (status.ok()) status = CheckSide(i, "random_resized_crop", plan.crop_.size());
+        status = CheckRanges("random_resized_crop", plan.crop_);
+        if (status.ok()) status = CheckSide("random_resized_crop", plan.crop_.size());
         break;
       case AugmentStep::kResize:
         if (state != kNothing) return order(i);
         state = kResize;
         plan.resize_ = step.resize();
-        status = CheckSide(i, "resize", plan.resize_.size());
+        status = CheckSide("resize", plan.resize_.size());
         break;
       case AugmentStep::kCenterCrop:
         if (state != kResize) return order(i);
         state = kSized;
         plan.central_ = step.center_crop();
-        status = CheckSide(i, "center_crop", plan.central_.size());
+        status = CheckSide("center_crop", plan.central_.size());
         if (status.ok() && plan.central_.size() > plan.resize_.size()) {
           status = absl::InvalidArgumentError(
-              absl::StrFormat("augment step[%d]: center_crop.size is %d, but resize leaves %d; permitted are 1..%d", i,
-                              plan.central_.size(), plan.resize_.size(), plan.resize_.size()));
+              absl::StrFormat("center_crop.size is %d, but resize leaves %d; permitted are 1..%d", plan.central_.size(),
+                              plan.resize_.size(), plan.resize_.size()));
         }
         break;
       case AugmentStep::kFlip:
@@ -145,21 +148,22 @@ absl::StatusOr<CropPlan> CropPlan::Create(const google::protobuf::RepeatedPtrFie
         state = kFlip;
         plan.flip_probability_ = step.flip().probability();
         if (!(plan.flip_probability_ >= 0 && plan.flip_probability_ <= 1)) {
-          status = absl::InvalidArgumentError(absl::StrFormat(
-              "augment step[%d]: flip.probability is %g; permitted are 0..1", i, plan.flip_probability_));
+          status = absl::InvalidArgumentError(
+              absl::StrFormat("flip.probability is %g; permitted are 0..1", plan.flip_probability_));
         }
         break;
       case AugmentStep::kRandomErasing:
         if (state != kSized && state != kFlip) return order(i);
         state = kErasing;
         plan.erasing_ = step.random_erasing();
-        status = CheckRanges(i, "random_erasing", plan.erasing_,
-                             plan.erasing_.probability() >= 0 && plan.erasing_.probability() <= 1);
+        status = CheckErasing(plan.erasing_);
         break;
       default:  // The kinds of AugmentPlan, which is for images that lie in memory at their own size, and none.
         return order(i);
     }
-    if (!status.ok()) return status;
+    if (!status.ok()) {
+      return absl::InvalidArgumentError(absl::StrFormat("augment step[%d]: %s", i, status.message()));
+    }
   }
   if (state < kSized) {
     return absl::InvalidArgumentError(

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "google/protobuf/repeated_ptr_field.h"
 
@@ -43,6 +44,8 @@ Rectangle DrawResizedCrop(const config::RandomResizedCrop& step, int height, int
 
 // torchvision's RandomErasing.get_params, where `aspect` is height / width; of height 0 where none of ten fits or, with
 // 1 - probability, nothing is erased. Pair 0 decides that, attempt n uses pairs 2n + 1 and 2n + 2.
+// InvalidArgument for a step with a number out of range.
+absl::Status CheckErasing(const config::RandomErasing& step);
 Rectangle DrawErasing(const config::RandomErasing& step, int height, int width, const StepBits& bits);
 
 // torchvision's Resize(size): the shorter side becomes `size`, the longer one size * longer / shorter without its
