@@ -10,9 +10,11 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 
-#include "retort/data/augment_plan.h"
 #include "retort/data/dataset.h"
 #include "retort/data/policies/apply_policy.h"
+#include "retort/data/views/view_plan.h"
+#include "retort/ops/batch_assembly/batch_assembly_params.h"
+#include "retort/ops/resize/crop_resize_params.h"
 
 namespace retort::data {
 
@@ -21,34 +23,76 @@ struct Batch {
   at::Tensor labels;  // i64 [B]
   at::Tensor index;   // i64 [B], position in the data set
   at::Tensor view;    // i64 [V]
+  // Where images are mixed, otherwise undefined: share of `labels`, 0..1, the rest being that of `partner_labels`.
+  at::Tensor lambda;          // f32 [V,B]
+  at::Tensor partner_labels;  // i64 [B]
+  at::Tensor partner;         // i64 [B], position in the data set
 };
 
-// x[v,b,c,h,w] = (pixel / 255 - mean[c]) / std[c] of the window that `plan` draws for (index[b], view[v]), pixels
-// outside the image being 0 before normalisation or reflected, after the plan's policies; 0 where the plan erases.
-// Without policies this is one pass; with them a few images at a time are cropped, augmented and normalised in cache.
+// x[v,b,c,h,w] = (pixel / 255 - mean[c]) / std[c] of the view that `plan` draws for (index[b], view[v]), pixels outside
+// the image being 0 before normalisation or reflected; 0 where the plan erases.
+//
+// Where the plan mixes, two such views of one number become one, as MixedBatchAssembly says. Images of a batch are
+// partners as they come: first and second, third and fourth; the last of an odd number has the one before it, a lone
+// one itself. So a view is a function of both images, and of nothing else in the batch.
+//
+// Without policies this is one pass, but for views that are both resized and mixed; otherwise a few images at a time
+// are made, augmented and normalised in cache.
 class Batcher {
  public:
   enum class Layout { kChannelsLast, kContiguous };
 
   // `dataset` must outlive the batcher. InvalidArgument if statistics do not have C entries, if the plan reflects more
   // than the image, or if it has policies and C is neither 1 nor 3.
-  static absl::StatusOr<Batcher> Create(const Dataset* dataset, AugmentPlan plan, ChannelStatistics normalization,
+  static absl::StatusOr<Batcher> Create(const Dataset* dataset, ViewPlan plan, ChannelStatistics normalization,
                                         Layout layout);
+
+  // Of the views.
+  int64_t height() const { return size_.height; }
+  int64_t width() const { return size_.width; }
 
   // OutOfRange for an index outside [0, N).
   absl::StatusOr<Batch> Assemble(absl::Span<const int64_t> index, absl::Span<const int64_t> views) const;
 
  private:
-  Batcher(const Dataset* dataset, AugmentPlan plan, Layout layout)
-      : dataset_(dataset), plan_(std::move(plan)), layout_(layout) {}
+  // How views are mixed, n of them; undefined where they are not.
+  struct Mixing {
+    at::Tensor partner;  // i64 [n], which of them
+    at::Tensor lambda;   // f32 [n]
+    at::Tensor box;      // i32 [n,4]
+    at::Tensor label;    // f32 [n]
 
-  // A part of a batch that has policies: index [n], params [n,7], images [n,C,H,W].
-  absl::Status AssembleAugmented(const at::Tensor& index, absl::Span<const ImageView> views, const at::Tensor& params,
-                                 const at::Tensor& images) const;
+    bool defined() const { return partner.defined(); }
+    // `size` of them from `first` on, which have their partners among them.
+    Mixing Part(int64_t first, int64_t size) const;
+  };
+
+  Batcher(const Dataset* dataset, ViewPlan plan, Layout layout)
+      : dataset_(dataset),
+        plan_(std::move(plan)),
+        layout_(layout),
+        size_(plan_.SizeOf({dataset->height, dataset->width})) {}
+
+  Mixing DrawMixing(absl::Span<const int64_t> index, absl::Span<const int64_t> views) const;
+
+  // params i32 [n,7] of the pixels to come of `views`: all but the erased rectangle being nothing where they have a
+  // size of their own, as `boxes` says the rest.
+  at::Tensor DrawParams(absl::Span<const ImageView> views, std::vector<ops::CropResizeParams>* boxes) const;
+
+  // Crop, flip and normalise, erase and mix: pixels u8 [N,h,w,C], index [n], params [n,7] to images [n,C,h,w].
+  absl::Status Finish(const at::Tensor& pixels, const at::Tensor& index, const at::Tensor& params, ops::Border border,
+                      const Mixing& mixing, const at::Tensor& images) const;
+
+  // A part of a batch that does not fit in one pass: index [n], images [n,C,h,w].
+  absl::Status AssembleInSteps(const at::Tensor& index, absl::Span<const ImageView> views, const Mixing& mixing,
+                               const at::Tensor& images) const;
+
+  at::Tensor Images() const;  // u8 [N,H,W,C]
 
   const Dataset* dataset_;
-  AugmentPlan plan_;
+  ViewPlan plan_;
   Layout layout_;
+  ViewPlan::Size size_;        // of views
   std::vector<float> scale_;   // [C], 1 / (255 std)
   std::vector<float> offset_;  // [C], -mean / std
 };

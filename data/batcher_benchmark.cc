@@ -14,9 +14,9 @@
 #include "google/protobuf/text_format.h"
 
 #include "retort/data/augment.pb.h"
-#include "retort/data/augment_plan.h"
 #include "retort/data/batcher.h"
 #include "retort/data/dataset.h"
+#include "retort/data/views/view_plan.h"
 
 namespace retort::data {
 namespace {
@@ -65,7 +65,7 @@ void BM_Assemble(benchmark::State& state, const Recipe& recipe, int threads) {
     if (!google::protobuf::TextFormat::ParseFromString(text, steps.Add())) std::exit(1);
   }
   const Batcher batcher =
-      OrDie(Batcher::Create(&Images(), OrDie(AugmentPlan::Create(steps, 1)), {{0.49, 0.48, 0.45}, {0.25, 0.24, 0.26}},
+      OrDie(Batcher::Create(&Images(), OrDie(ViewPlan::Create(steps, 1)), {{0.49, 0.48, 0.45}, {0.25, 0.24, 0.26}},
                             Batcher::Layout::kChannelsLast));
   std::mt19937 random(2);
   std::vector<int64_t> index(kBatch);

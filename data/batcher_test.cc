@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "ATen/ops/equal.h"
+#include "HalideBuffer.h"
 #include "absl/status/status.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/text_format.h"
@@ -18,6 +20,7 @@
 #include "retort/data/augment.pb.h"
 #include "retort/data/policies/augment_choice.h"
 #include "retort/ops/augment/augment_oracle.h"
+#include "retort/ops/resize/resize.h"
 
 namespace retort::data {
 namespace {
@@ -46,12 +49,12 @@ Dataset MakeImages(int64_t channels) {
   return dataset;
 }
 
-AugmentPlan CropFlipAndCutout() {
+ViewPlan CropFlipAndCutout() {
   google::protobuf::RepeatedPtrField<config::AugmentStep> steps;
   steps.Add()->mutable_crop()->set_pad(3);
   steps.Add()->mutable_flip();
   steps.Add()->mutable_cutout()->set_size(4);
-  return AugmentPlan::Create(steps, 41).value();
+  return ViewPlan::Create(steps, 41).value();
 }
 
 ChannelStatistics Statistics(int64_t channels) {
@@ -88,7 +91,7 @@ class BatcherLayoutTest : public ::testing::TestWithParam<LayoutCase> {};
 TEST_P(BatcherLayoutTest, FollowsTheFormula) {
   const Dataset dataset = MakeImages(GetParam().channels);
   const ChannelStatistics statistics = Statistics(GetParam().channels);
-  const AugmentPlan plan = CropFlipAndCutout();
+  const ViewPlan plan = CropFlipAndCutout();
   const Batcher batcher = Batcher::Create(&dataset, plan, statistics, GetParam().layout).value();
   const std::vector<int64_t> index = {7, 0, 10, 7, 3};
   const std::vector<int64_t> views = {2, 0, 5};
@@ -102,7 +105,7 @@ TEST_P(BatcherLayoutTest, FollowsTheFormula) {
     const auto* x = images.const_data_ptr<float>();
     for (int64_t b = 0; b < 5; ++b) {
       const int64_t image = index[static_cast<size_t>(b)];
-      const ops::BatchAssemblyParams draw = plan.Draw(image, views[static_cast<size_t>(v)], kHeight, kWidth);
+      const ops::BatchAssemblyParams draw = plan.augment()->Draw(image, views[static_cast<size_t>(v)], kHeight, kWidth);
       for (int64_t c = 0; c < GetParam().channels; ++c) {
         for (int64_t h = 0; h < kHeight; ++h) {
           for (int64_t w = 0; w < kWidth; ++w) {
@@ -167,6 +170,7 @@ TEST_F(BatcherTest, GivesAnImageTheSameBytesInEveryBatch) {
 TEST_F(BatcherTest, TakesEmptyBatches) {
   EXPECT_THAT(Assemble({}, {0, 1}).images.sizes(), ElementsAre(2, 0, 3, kHeight, kWidth));
   EXPECT_THAT(Assemble({1, 2}, {}).images.sizes(), ElementsAre(0, 2, 3, kHeight, kWidth));
+  EXPECT_FALSE(Assemble({1, 2}, {0}).lambda.defined());
   EXPECT_THAT(Assemble({1, 2}, {}).labels.sizes(), ElementsAre(2));
 }
 
@@ -220,16 +224,16 @@ INSTANTIATE_TEST_SUITE_P(
             "InfiniteMean", {{0, 0, std::numeric_limits<double>::infinity()}, {1, 1, 1}}, "channel 2 has mean inf"}),
     [](const auto& instance) { return instance.param.name; });
 
-AugmentPlan Plan(const std::vector<std::string>& texts, uint64_t seed) {
+ViewPlan Plan(const std::vector<std::string>& texts, uint64_t seed) {
   google::protobuf::RepeatedPtrField<config::AugmentStep> steps;
   for (const std::string& text : texts) {
     EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, steps.Add())) << text;
   }
-  return AugmentPlan::Create(steps, seed).value();
+  return ViewPlan::Create(steps, seed).value();
 }
 
 // What the plan's policies make of an image of bytes.
-std::vector<uint8_t> AfterPolicies(const AugmentPlan& plan, int64_t image, int64_t view, int channels,
+std::vector<uint8_t> AfterPolicies(const ViewPlan& plan, int64_t image, int64_t view, int channels,
                                    std::vector<uint8_t> pixels) {
   for (const AugmentPolicy& policy : plan.policies()) {
     const AugmentPolicy::Drawn drawn = policy.Draw(plan.seed(), image, view, kHeight, kWidth);
@@ -257,7 +261,7 @@ std::vector<uint8_t> AfterPolicies(const AugmentPlan& plan, int64_t image, int64
 }
 
 TEST(BatcherPolicyTest, CropsThenAugmentsThenNormalisesThenErases) {
-  const AugmentPlan plan =
+  const ViewPlan plan =
       Plan({"crop { pad: 2 }", "flip {}", "auto_augment {}", "rand_augment { num_ops: 3 }", "trivial_augment {}",
             "aug_mix {}", "color_jitter { hue { min: -0.2 max: 0.2 } brightness { min: 0.6 max: 1.4 } }",
             "cutout { size: 3 }"},
@@ -274,7 +278,7 @@ TEST(BatcherPolicyTest, CropsThenAugmentsThenNormalisesThenErases) {
     for (const auto& [v, b] :
          std::vector<std::pair<int64_t, size_t>>{{0, 0}, {0, 1}, {0, 5}, {0, 799}, {1, 3}, {1, 620}}) {
       const int64_t image = index[b], view = v == 0 ? 4 : 9;
-      const ops::BatchAssemblyParams draw = plan.Draw(image, view, kHeight, kWidth);
+      const ops::BatchAssemblyParams draw = plan.augment()->Draw(image, view, kHeight, kWidth);
       // Cropped bytes, by the formula without normalisation.
       ops::BatchAssemblyParams crop = draw;
       crop.erase = {};
@@ -317,13 +321,13 @@ TEST(BatcherErasingTest, ErasesTheDrawnRectangleWithAndWithoutPolicies) {
        {std::vector<std::string>{"random_erasing { probability: 1 }"},
         std::vector<std::string>{"color_jitter { brightness { min: 1 max: 1 } }",
                                  "random_erasing { probability: 1 }"}}) {
-    const AugmentPlan plan = Plan(steps, 3);
+    const ViewPlan plan = Plan(steps, 3);
     const Batcher batcher = Batcher::Create(&dataset, plan, Statistics(3), Batcher::Layout::kContiguous).value();
     const Batch batch = batcher.Assemble({4, 8, 1}, {0, 6}).value();
     int erased = 0;
     for (const auto& [v, view] : std::vector<std::pair<int64_t, int64_t>>{{0, 0}, {1, 6}}) {
       for (const auto& [b, image] : std::vector<std::pair<int64_t, int64_t>>{{0, 4}, {1, 8}, {2, 1}}) {
-        const ops::BatchAssemblyParams draw = plan.Draw(image, view, kHeight, kWidth);
+        const ops::BatchAssemblyParams draw = plan.augment()->Draw(image, view, kHeight, kWidth);
         const at::Tensor x = batch.images[v][b].contiguous();
         for (int64_t c = 0; c < 3; ++c) {
           for (int64_t h = 0; h < kHeight; ++h) {
@@ -337,6 +341,176 @@ TEST(BatcherErasingTest, ErasesTheDrawnRectangleWithAndWithoutPolicies) {
       }
     }
     EXPECT_GT(erased, 0);
+  }
+}
+
+// Views of their own size, resized by the op for single images; values then as the formula says.
+double ExpectedSized(const Dataset& dataset, const std::vector<uint8_t>& pixels, const ops::CropResizeParams& draw,
+                     int64_t c, int64_t h, int64_t w, int64_t size) {
+  if (h >= draw.erase_top && h < draw.erase_top + draw.erase_height && w >= draw.erase_left &&
+      w < draw.erase_left + draw.erase_width) {
+    return 0;
+  }
+  const ChannelStatistics statistics = Statistics(dataset.channels);
+  const auto channel = static_cast<size_t>(c);
+  return (pixels[static_cast<size_t>((h * size + w) * dataset.channels + c)] / 255.0 - statistics.mean[channel]) /
+         statistics.std[channel];
+}
+
+// [H,W,C] of one sized view: its box is cut out and resized with ops::Resize, which a test against Pillow holds, then
+// windowed and mirrored in plain loops.
+std::vector<uint8_t> SizedPixels(const Dataset& dataset, const ops::CropResizeParams& draw, ops::Filter filter,
+                                 int64_t image, int64_t size) {
+  const auto c = static_cast<int>(dataset.channels);
+  const auto at = [](int64_t y, int64_t x, int64_t channel, int64_t width, int64_t channels) {
+    return static_cast<size_t>((y * width + x) * channels + channel);
+  };
+  const uint8_t* const whole = dataset.images.data() + image * dataset.height * dataset.width * dataset.channels;
+  std::vector<uint8_t> box(static_cast<size_t>(draw.height) * draw.width * c);
+  for (int y = 0; y < draw.height; ++y) {
+    for (int x = 0; x < draw.width; ++x) {
+      for (int k = 0; k < c; ++k)
+        box[at(y, x, k, draw.width, c)] = whole[at(draw.top + y, draw.left + x, k, dataset.width, c)];
+    }
+  }
+  std::vector<uint8_t> resized(static_cast<size_t>(draw.resized_height) * draw.resized_width * c);
+  using ::Halide::Runtime::Buffer;
+  Buffer<uint8_t, 3> source(box.data(), c, draw.width, draw.height),
+      target(resized.data(), c, draw.resized_width, draw.resized_height);
+  EXPECT_TRUE(ops::Resize(source, filter, target).ok());
+  std::vector<uint8_t> view(static_cast<size_t>(size * size * c));
+  for (int64_t y = 0; y < size; ++y) {
+    for (int64_t x = 0; x < size; ++x) {
+      const int64_t from = draw.window_left + (draw.flip != 0 ? size - 1 - x : x);
+      for (int k = 0; k < c; ++k)
+        view[at(y, x, k, size, c)] = resized[at(draw.window_top + y, from, k, draw.resized_width, c)];
+    }
+  }
+  return view;
+}
+
+TEST(BatcherSizedTest, ViewsHaveTheirOwnSize) {
+  constexpr int64_t kSide = 24;
+  for (const auto layout : {Batcher::Layout::kContiguous, Batcher::Layout::kChannelsLast}) {
+    for (const std::vector<std::string>& steps :
+         {std::vector<std::string>{"random_resized_crop { size: 24 }", "flip {}", "random_erasing {}"},
+          {"resize { size: 30 filter: BICUBIC }", "center_crop { size: 24 }", "flip {}"},
+          // Through pixels: the policy leaves them.
+          {"random_resized_crop { size: 24 }", "flip {}", "color_jitter { brightness { min: 1 max: 1 } }",
+           "random_erasing {}"}}) {
+      const Dataset dataset = MakeImages(3);
+      const ViewPlan plan = Plan(steps, 3);
+      const Batcher batcher = Batcher::Create(&dataset, plan, Statistics(3), layout).value();
+      EXPECT_EQ(batcher.height(), kSide);
+      const Batch batch = batcher.Assemble({4, 8, 1}, {0, 6}).value();
+      ASSERT_THAT(batch.images.sizes(), ElementsAre(2, 3, 3, kSide, kSide));
+      EXPECT_TRUE(batch.images[1].is_contiguous(
+          layout == Batcher::Layout::kChannelsLast ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous));
+      for (const auto& [v, view] : std::vector<std::pair<int64_t, int64_t>>{{0, 0}, {1, 6}}) {
+        for (const auto& [b, image] : std::vector<std::pair<int64_t, int64_t>>{{0, 4}, {1, 8}, {2, 1}}) {
+          const ops::CropResizeParams draw = plan.crop()->Draw(image, view, kHeight, kWidth);
+          const std::vector<uint8_t> pixels = SizedPixels(dataset, draw, plan.crop()->filter(), image, kSide);
+          const at::Tensor x = batch.images[v][b].contiguous();
+          for (int64_t c = 0; c < 3; ++c) {
+            for (int64_t h = 0; h < kSide; ++h) {
+              for (int64_t w = 0; w < kSide; ++w) {
+                ASSERT_NEAR(x.const_data_ptr<float>()[(c * kSide + h) * kSide + w],
+                            ExpectedSized(dataset, pixels, draw, c, h, w, kSide), 1e-6);
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+const std::vector<std::string> kMixes = {"mixup { probability: 0.5 }", "cut_mix { probability: 0.4 }"};
+
+// A mixed batch is that of unmixed views, mixed in plain loops.
+void CheckMixed(std::vector<std::string> steps, Batcher::Layout layout, const std::vector<int64_t>& index,
+                const std::vector<int64_t>& partner) {
+  const Dataset dataset = MakeImages(3);
+  const Batcher plain = Batcher::Create(&dataset, Plan(steps, 3), Statistics(3), layout).value();
+  steps.insert(steps.end(), kMixes.begin(), kMixes.end());
+  const ViewPlan plan = Plan(steps, 3);
+  const Batcher mixing = Batcher::Create(&dataset, plan, Statistics(3), layout).value();
+  const std::vector<int64_t> views = {2, 7};
+  const Batch batch = mixing.Assemble(index, views).value(), own = plain.Assemble(index, views).value();
+  ASSERT_TRUE(batch.images.sizes() == own.images.sizes());
+  ASSERT_FALSE(own.lambda.defined());
+  const auto n = static_cast<int64_t>(index.size()), height = batch.images.size(3), width = batch.images.size(4);
+  ASSERT_THAT(batch.lambda.sizes(), ElementsAre(2, n));
+  double greatest_error = 0;
+  for (int64_t v = 0; v < 2; ++v) {
+    for (int64_t b = 0; b < n; ++b) {
+      const int64_t other = partner[static_cast<size_t>(b)];
+      EXPECT_EQ(batch.partner[b].item<int64_t>(), index[static_cast<size_t>(other)]);
+      EXPECT_EQ(batch.partner_labels[b].item<int64_t>(), batch.labels[other].item<int64_t>());
+      const MixPlan::Mix mix =
+          plan.mix()->Draw(index[static_cast<size_t>(b)], views[static_cast<size_t>(v)], height, width);
+      EXPECT_EQ(batch.lambda[v][b].item<float>(), mix.label);
+      const at::Tensor x = batch.images[v][b].contiguous(), first = own.images[v][b].contiguous(),
+                       second = own.images[v][other].contiguous();
+      for (int64_t i = 0; i < x.numel(); ++i) {
+        const int64_t h = i / width % height, w = i % width;
+        const bool inside = h >= mix.box.top && h < mix.box.bottom && w >= mix.box.left && w < mix.box.right;
+        const double one = first.const_data_ptr<float>()[i], two = second.const_data_ptr<float>()[i];
+        const double expected = inside ? two : mix.lambda * one + (1.0 - mix.lambda) * two;
+        greatest_error = std::max(greatest_error, std::abs(x.const_data_ptr<float>()[i] - expected));
+      }
+    }
+  }
+  EXPECT_LT(greatest_error, 1e-6);
+}
+
+TEST(BatcherMixingTest, MixesPartnersInEveryKindOfView) {
+  const std::vector<std::vector<std::string>> kinds = {
+      {},
+      {"crop { pad: 2 }", "flip {}", "cutout { size: 3 }"},
+      {"crop { pad: 2 }", "rand_augment {}", "random_erasing {}"},
+      {"random_resized_crop { size: 12 }", "flip {}", "random_erasing {}"},
+      {"random_resized_crop { size: 12 }", "rand_augment {}"}};
+  for (const std::vector<std::string>& steps : kinds) {
+    CheckMixed(steps, Batcher::Layout::kContiguous, {4, 8, 1, 10}, {1, 0, 3, 2});
+    CheckMixed(steps, Batcher::Layout::kChannelsLast, {4, 8, 1, 10, 3}, {1, 0, 3, 2, 3});
+    CheckMixed(steps, Batcher::Layout::kContiguous, {6}, {0});
+  }
+}
+
+TEST(BatcherMixingTest, PartnersMeetInBatchesLargerThanAChunk) {
+  for (const int64_t size : {2298, 2299}) {
+    std::vector<int64_t> index(static_cast<size_t>(size)), partner;
+    for (int64_t b = 0; b < size; ++b) {
+      index[static_cast<size_t>(b)] = b * 7 % kSize;
+      partner.push_back((b ^ 1) < size ? b ^ 1 : b - 1);
+    }
+    CheckMixed({"color_jitter { brightness { min: 0.5 max: 1.5 } }"}, Batcher::Layout::kChannelsLast, index, partner);
+  }
+}
+
+TEST(BatcherMixingTest, APairHasTheSameBytesInEveryBatch) {
+  const Dataset dataset = MakeImages(3);
+  std::vector<std::string> steps = {"crop {}", "trivial_augment {}"};
+  steps.insert(steps.end(), kMixes.begin(), kMixes.end());
+  const Batcher batcher =
+      Batcher::Create(&dataset, Plan(steps, 3), Statistics(3), Batcher::Layout::kChannelsLast).value();
+  const Batch all = batcher.Assemble({0, 1, 2, 3, 4, 5, 6, 7}, {0, 1, 2}).value();
+  const Batch some = batcher.Assemble({6, 7, 2, 3}, {2}).value();
+  for (const auto& [b, image] : std::vector<std::pair<int64_t, int64_t>>{{0, 6}, {1, 7}, {2, 2}, {3, 3}}) {
+    EXPECT_TRUE(some.images[0][b].equal(all.images[2][image]));
+    EXPECT_TRUE(some.lambda[0][b].equal(all.lambda[2][image]));
+  }
+}
+
+TEST(BatcherMixingTest, TakesEmptyBatches) {
+  const Dataset dataset = MakeImages(3);
+  for (const std::vector<std::string>& steps :
+       {std::vector<std::string>{"mixup {}"}, {"random_resized_crop { size: 9 }", "mixup {}"}}) {
+    const Batcher batcher =
+        Batcher::Create(&dataset, Plan(steps, 3), Statistics(3), Batcher::Layout::kContiguous).value();
+    EXPECT_THAT(batcher.Assemble({}, {0, 1})->images.sizes().slice(0, 2), ElementsAre(2, 0));
+    EXPECT_THAT(batcher.Assemble({1, 2}, {})->lambda.sizes(), ElementsAre(0, 2));
   }
 }
 
@@ -355,7 +529,7 @@ TEST(BatcherReflectTest, NeedsImagesLargerThanThePad) {
   for (const bool fits : {true, false}) {
     crop->set_pad(static_cast<int32_t>(std::min(kHeight, kWidth)) - (fits ? 1 : 0));
     const absl::StatusOr<Batcher> batcher =
-        Batcher::Create(&dataset, AugmentPlan::Create(steps, 1).value(), Statistics(3), Batcher::Layout::kContiguous);
+        Batcher::Create(&dataset, ViewPlan::Create(steps, 1).value(), Statistics(3), Batcher::Layout::kContiguous);
     EXPECT_EQ(batcher.ok(), fits);
     if (fits) {
       EXPECT_EQ(batcher->Assemble({0, 1, 2}, {0, 1}).status(), absl::OkStatus());

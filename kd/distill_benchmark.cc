@@ -131,7 +131,7 @@ int Main(int64_t threads, int64_t steps, int64_t rounds) {
       Must(Objective::Create(Parse<config::Objective>("term { weight: 0.75 cross_entropy {} } term { weight: 0.25 "
                                                       "distill { temperature: 2 form: SOFT_CROSS_ENTROPY } }")));
   const data::Batcher batcher =
-      Must(data::Batcher::Create(&dataset, Must(data::AugmentPlan::Create(training.augment(), 1)),
+      Must(data::Batcher::Create(&dataset, Must(data::ViewPlan::Create(training.augment(), 1)),
                                  {{0.5, 0.5, 0.5}, {0.25, 0.25, 0.25}}, data::Batcher::Layout::kChannelsLast));
   std::string folder = "/tmp/distill_benchmark_XXXXXX";
   if (mkdtemp(folder.data()) == nullptr) return 1;

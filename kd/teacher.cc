@@ -10,13 +10,15 @@
 #include "ATen/ops/cross_entropy_loss.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/types/span.h"
 #include "torch/csrc/autograd/autograd.h"
 
 #include "retort/data/io/status_macros.h"
 
 namespace retort::kd {
 
-LiveTeacher::LiveTeacher(std::unique_ptr<nn::Model> model) : model_(std::move(model)) {
+LiveTeacher::LiveTeacher(std::unique_ptr<nn::Model> model, std::unique_ptr<const data::Batcher> own)
+    : model_(std::move(model)), own_(std::move(own)) {
   model_->SetTraining(false);
   for (const auto& [name, parameter] : model_->Parameters()) parameter.set_requires_grad(false);
 }
@@ -29,7 +31,14 @@ absl::Status LiveTeacher::Check(const TargetRequest& request) const {
 }
 
 absl::StatusOr<Targets> LiveTeacher::Look(const data::Batch& batch, const TargetRequest& request) {
-  const at::Tensor images = batch.images.flatten(0, 1);
+  at::Tensor images = batch.images.flatten(0, 1);
+  if (own_ != nullptr) {
+    const auto values = [](const at::Tensor& tensor) {
+      return absl::MakeConstSpan(tensor.const_data_ptr<int64_t>(), static_cast<size_t>(tensor.numel()));
+    };
+    RETORT_ASSIGN_OR_RETURN(const data::Batch own, own_->Assemble(values(batch.index), values(batch.view)));
+    images = own.images.flatten(0, 1);
+  }
   if (!request.gradients.images && request.gradients.taps.empty()) {
     const at::NoGradGuard no_grad;
     return Targets{model_->Forward(images, request), {}};

@@ -25,10 +25,11 @@ class Teacher {
   virtual absl::StatusOr<Targets> Look(const data::Batch& batch, const TargetRequest& request) = 0;
 };
 
-// Runs a model in evaluation mode on the batch's own images.
+// Runs a model in evaluation mode on the batch's own images or, with `own`, on what that makes of its indices and
+// views.
 class LiveTeacher final : public Teacher {
  public:
-  explicit LiveTeacher(std::unique_ptr<nn::Model> model);
+  explicit LiveTeacher(std::unique_ptr<nn::Model> model, std::unique_ptr<const data::Batcher> own = nullptr);
   absl::Status Check(const TargetRequest& request) const override;
   absl::StatusOr<Targets> Look(const data::Batch& batch, const TargetRequest& request) override;
 
@@ -37,6 +38,7 @@ class LiveTeacher final : public Teacher {
                                             const TargetRequest& request);
 
   std::unique_ptr<nn::Model> model_;
+  std::unique_ptr<const data::Batcher> own_;
 };
 
 // Reads stored targets by the batch's (view, index).

@@ -24,6 +24,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using testing::TinyModel;
+using testing::TinyOptions;
 using testing::TinyTraining;
 
 constexpr int64_t kViews = 4;
@@ -124,6 +125,19 @@ TEST(LiveTeacherTest, FoldsViewsIntoTheBatch) {
       at::equal(both->logits.slice(0, 0, 3), teacher.Look(*tiny.batcher->Assemble({3, 1, 4}, {5}), {})->logits));
   EXPECT_TRUE(
       at::equal(both->logits.slice(0, 3, 6), teacher.Look(*tiny.batcher->Assemble({3, 1, 4}, {0}), {})->logits));
+}
+
+// A teacher that makes its own views of the batch's images does not see the student's.
+TEST(LiveTeacherTest, LooksAtItsOwnViews) {
+  TinyOptions plain;
+  plain.training = "";
+  const TinyTraining tiny, other(plain);
+  LiveTeacher own(std::make_unique<TinyModel>(3, 0.5), std::make_unique<const data::Batcher>(*other.batcher));
+  LiveTeacher same(std::make_unique<TinyModel>(3, 0.5));
+  const data::Batch batch = *tiny.batcher->Assemble({3, 1, 4, 7, 8, 9}, {5, 0});
+  const data::Batch seen = *other.batcher->Assemble({3, 1, 4, 7, 8, 9}, {5, 0});
+  EXPECT_TRUE(at::equal(own.Look(batch, {})->logits, same.Look(seen, {})->logits));
+  EXPECT_FALSE(at::equal(own.Look(batch, {})->logits, same.Look(batch, {})->logits));
 }
 
 TEST(LiveTeacherTest, NamesTheTapsItHas) {

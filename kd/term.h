@@ -33,7 +33,11 @@ struct Step {
   at::Tensor images;  // f32 [B,C,H,W]; the student's logits are differentiable by them if a term says so in its needs
   at::Tensor labels;  // i64 [B]
   at::Tensor index;   // i64 [B], which images of the training set
-  int64_t epoch = 0;  // from 0
+  // Where images are mixed with others, otherwise undefined: the share of `labels`, the rest being that of
+  // `partner_labels`. Validation of configs says which terms permit it.
+  at::Tensor lambda;          // f32 [B], 0..1
+  at::Tensor partner_labels;  // i64 [B]
+  int64_t epoch = 0;          // from 0
 };
 
 struct GradientRequest {

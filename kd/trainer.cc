@@ -143,7 +143,6 @@ struct Measures {
   std::vector<double> parts;
 };
 
-// Forward, and backward unless the loss is not finite.
 // Both sides' view of a batch.
 absl::StatusOr<Step> LookAt(const TrainingTask& task, absl::Span<const int64_t> index, int64_t view) {
   RETORT_ASSIGN_OR_RETURN(const data::Batch batch, task.batcher->Assemble(index, {view}));
@@ -153,6 +152,10 @@ absl::StatusOr<Step> LookAt(const TrainingTask& task, absl::Span<const int64_t> 
   step.images = batch.images.flatten(0, 1);
   step.labels = batch.labels.repeat({views});
   step.index = batch.index.repeat({views});
+  if (batch.lambda.defined()) {
+    step.lambda = batch.lambda.flatten();
+    step.partner_labels = batch.partner_labels.repeat({views});
+  }
   if (needs.teacher) {
     RETORT_ASSIGN_OR_RETURN(step.teacher, task.teacher->Look(batch, needs.targets));
   }

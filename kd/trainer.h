@@ -62,7 +62,7 @@ struct EpochMetrics {
   double learning_rate = 0;
   double loss = 0;             // mean total
   std::vector<double> parts;   // mean of each term before its weight
-  double accuracy = 0;         // of the training batches as they came, 0..1
+  double accuracy = 0;         // of the training batches as they came, by their own labels where mixed, 0..1
   double validation_loss = 0;  // plain cross-entropy; NaN without validation
   double validation_accuracy = 0;
 };

@@ -140,6 +140,46 @@ TEST(TrainerTest, MeansAreOverImages) {
   EXPECT_DOUBLE_EQ((*metrics)[0].accuracy, std::accumulate(correct.begin(), correct.end(), 0.0) / 17);
 }
 
+// log of the sum of e^z over a row of logits.
+double LogSum(const float* row) {
+  double sum = 0;
+  for (int64_t k = 0; k < testing::kClasses; ++k) sum += std::exp(static_cast<double>(row[k]));
+  return std::log(sum);
+}
+
+// Student and teacher see the same mixed images; labels weigh as much as pixels.
+TEST(TrainerTest, LearnsFromMixedImages) {
+  TinyOptions options;
+  options.dropout = 0;
+  options.objective = "term { cross_entropy {} } term { distill { temperature: 1 form: SOFT_CROSS_ENTROPY } }";
+  options.training =
+      "epochs: 1 batch_size: 17 optimizer { sgd { learning_rate: 1e-30 } } augment { flip {} } "
+      "augment { mixup { alpha: 1 probability: 0.5 } } augment { cut_mix { probability: 0.5 } }";
+  TinyTraining tiny(options);
+  const auto metrics = Train(tiny.task, RunIn(NewFolder()));
+  ASSERT_TRUE(metrics.ok()) << metrics.status();
+
+  TinyTraining fresh(options);
+  const std::vector<int64_t> order = data::EpochOrder(fresh.task.train_index, options.seed, 0);
+  const data::Batch batch = *fresh.batcher->Assemble(order, {0});
+  const at::Tensor student = fresh.model->Forward(batch.images[0], {}).logits.detach(),
+                   teacher = fresh.teacher->Look(batch, {})->logits;
+  double hard = 0, soft = 0, greatest_share = 0;
+  for (int64_t b = 0; b < 17; ++b) {
+    const float* const s = student.const_data_ptr<float>() + b * testing::kClasses;
+    const float* const t = teacher.const_data_ptr<float>() + b * testing::kClasses;
+    const int64_t partner = b == 16 ? 15 : b ^ 1;
+    const double lambda = batch.lambda.const_data_ptr<float>()[b];
+    greatest_share = std::max(greatest_share, std::min(lambda, 1 - lambda));
+    hard += LogSum(s) - lambda * s[fresh.dataset.labels[static_cast<size_t>(order[static_cast<size_t>(b)])]] -
+            (1 - lambda) * s[fresh.dataset.labels[static_cast<size_t>(order[static_cast<size_t>(partner)])]];
+    for (int64_t k = 0; k < testing::kClasses; ++k) soft += std::exp(t[k] - LogSum(t)) * (LogSum(s) - s[k]);
+  }
+  EXPECT_GT(greatest_share, 0.3);
+  EXPECT_NEAR((*metrics)[0].parts[0], hard / 17, 1e-6);
+  EXPECT_NEAR((*metrics)[0].parts[1], soft / 17, 1e-6);
+}
+
 TEST(TrainerTest, WritesALineAnEpoch) {
   TinyOptions options;
   options.objective = kDistillation;

@@ -77,18 +77,25 @@ class Rehearsal {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<std::unique_ptr<nn::Model>> Build(const config::Model& config, const data::Dataset& dataset) {
-    return nn::BuildModel(config, ShapeOf(dataset), /*seed=*/0, /*channels_last=*/true);
+  // A model of views that are made by `training`'s test_augment.
+  absl::StatusOr<std::unique_ptr<nn::Model>> Build(const config::Model& config, const config::Training& training,
+                                                   const data::Dataset& dataset) {
+    RETORT_ASSIGN_OR_RETURN(const data::ViewPlan views, TestViews(training.test_augment()));
+    return nn::BuildModel(config, ShapeOf(dataset, views), /*seed=*/0, /*channels_last=*/true);
   }
 
-  // The model that stage `i` trains.
+  // The model that stage `i` trains, and how.
   const config::Model& ModelOf(size_t i) const {
     const config::Stage& stage = *plan_.stages[i].config;
     return stage.has_finetune() ? stage.finetune().model() : stage.distill().model();
   }
+  const config::Training& TrainingOf(size_t i) const {
+    const config::Stage& stage = *plan_.stages[i].config;
+    return stage.has_finetune() ? stage.finetune().train() : stage.distill().train();
+  }
 
-  absl::StatusOr<data::Batch> OneBatch(const data::Dataset& dataset, int64_t size) {
-    RETORT_ASSIGN_OR_RETURN(const data::AugmentPlan plan, data::AugmentPlan::Create({}, 0));
+  absl::StatusOr<data::Batch> OneBatch(const data::Dataset& dataset, const config::Training& training, int64_t size) {
+    RETORT_ASSIGN_OR_RETURN(const data::ViewPlan plan, TestViews(training.test_augment()));
     RETORT_ASSIGN_OR_RETURN(const data::Batcher batcher,
                             data::Batcher::Create(&dataset, plan, data::ComputeChannelStatistics(dataset),
                                                   data::Batcher::Layout::kChannelsLast));
@@ -102,8 +109,8 @@ class Rehearsal {
     const data::Dataset& dataset = TrainSplit(stage);
     RETORT_RETURN_IF_ERROR(ResolveNormalization(training.normalize(), dataset).status());
     RETORT_ASSIGN_OR_RETURN(kd::Objective objective, kd::Objective::Create(objective_config));
-    RETORT_ASSIGN_OR_RETURN(std::unique_ptr<nn::Model> model, Build(config, dataset));
-    RETORT_ASSIGN_OR_RETURN(const data::Batch batch, OneBatch(dataset, training.batch_size()));
+    RETORT_ASSIGN_OR_RETURN(std::unique_ptr<nn::Model> model, Build(config, training, dataset));
+    RETORT_ASSIGN_OR_RETURN(const data::Batch batch, OneBatch(dataset, training, training.batch_size()));
     const at::Tensor images = batch.images.flatten(0, 1);
 
     if (const config::InitialWeights* weights = InitialWeightsOf(*stage.config); weights != nullptr) {
@@ -130,10 +137,13 @@ class Rehearsal {
     step.labels = batch.labels;
     step.index = batch.index;
     if (objective.needs().teacher) {
-      RETORT_ASSIGN_OR_RETURN(std::unique_ptr<nn::Model> teacher_model, Build(ModelOf(TeacherOf(stage)), dataset));
+      const size_t from = TeacherOf(stage);
+      RETORT_ASSIGN_OR_RETURN(std::unique_ptr<nn::Model> teacher_model,
+                              Build(ModelOf(from), TrainingOf(from), dataset));
+      RETORT_ASSIGN_OR_RETURN(const data::Batch seen, OneBatch(dataset, TrainingOf(from), training.batch_size()));
       kd::LiveTeacher teacher(std::move(teacher_model));
       RETORT_RETURN_IF_ERROR(teacher.Check(objective.needs().targets));
-      RETORT_ASSIGN_OR_RETURN(step.teacher, teacher.Look(batch, objective.needs().targets));
+      RETORT_ASSIGN_OR_RETURN(step.teacher, teacher.Look(seen, objective.needs().targets));
     }
     RETORT_RETURN_IF_ERROR(objective.Prepare(step, dataset.size));
     RETORT_RETURN_IF_ERROR(objective.Compute(step).status());
@@ -152,8 +162,9 @@ class Rehearsal {
   absl::Status CacheLogits(const PlannedStage& stage) {
     const data::Dataset& dataset = TrainSplit(stage);
     const config::CacheLogits& config = stage.config->cache_logits();
-    RETORT_ASSIGN_OR_RETURN(std::unique_ptr<nn::Model> model, Build(ModelOf(TeacherOf(stage)), dataset));
-    RETORT_ASSIGN_OR_RETURN(const data::Batch batch, OneBatch(dataset, 1));
+    const size_t from = TeacherOf(stage);
+    RETORT_ASSIGN_OR_RETURN(std::unique_ptr<nn::Model> model, Build(ModelOf(from), TrainingOf(from), dataset));
+    RETORT_ASSIGN_OR_RETURN(const data::Batch batch, OneBatch(dataset, TrainingOf(from), 1));
     const nn::Outputs outputs =
         model->Forward(batch.images.flatten(0, 1), {.embedding = config.embedding(), .taps = {}});
     const int64_t values = outputs.logits.size(1) + (config.embedding() ? outputs.embedding.size(1) : 0);

@@ -7,7 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/types/span.h"
 
-#include "retort/data/philox.h"
+#include "retort/data/draws.h"
 #include "retort/data/policies/auto_augment_pairs.h"
 
 namespace retort::data {
@@ -29,71 +29,11 @@ constexpr Op kMixOps[] = {Op::kShearX,    Op::kShearY,   Op::kTranslateX,   Op::
                           Op::kColor,     Op::kContrast, Op::kSharpness};
 constexpr size_t kFewMixOps = 9;
 
-// The words of one step of one view, one after another.
-class Draws {
- public:
-  Draws(uint64_t seed, int64_t image, int64_t view, const AugmentStep& step)
-      : seed_(seed),
-        image_(static_cast<uint64_t>(image)),
-        view_(static_cast<uint32_t>(view)),
-        tag_(static_cast<uint32_t>(step.step_case())) {}
-
-  uint64_t Bits() {
-    if (next_ == words_.size()) {
-      words_ = Philox(seed_, image_, view_, tag_);
-      tag_ += 256;
-      next_ = 0;
-    }
-    return words_[next_++];
-  }
-  // In 0..n-1.
-  int Index(size_t n) { return static_cast<int>(UniformInt(Bits(), n)); }
-  bool Coin() { return Index(2) == 1; }
-  double Uniform() { return UniformDouble(Bits()); }
-  // In f32, as torch draws it.
-  template <typename Interval>
-  double Within(const Interval& interval) {
-    return static_cast<float>(interval.min() + (interval.max() - interval.min()) * Uniform());
-  }
-
-  // Standard normal: Box and Muller.
-  double Normal() {
-    const double radius = std::sqrt(-2 * std::log(1 - Uniform()));
-    return radius * std::cos(2 * 3.14159265358979323846 * Uniform());
-  }
-
-  // Gamma of shape `alpha` > 0 and scale 1: Marsaglia & Tsang 2000.
-  double Gamma(double alpha) {
-    if (alpha < 1) {
-      const double greater = Gamma(alpha + 1);
-      return greater * std::pow(1 - Uniform(), 1 / alpha);
-    }
-    const double d = alpha - 1.0 / 3, c = 1 / std::sqrt(9 * d);
-    while (true) {
-      const double x = Normal(), v = std::pow(1 + c * x, 3);
-      if (v > 0 && std::log(1 - Uniform()) < x * x / 2 + d - d * v + d * std::log(v)) return d * v;
-    }
-  }
-
-  // Symmetric Dirichlet. Where alpha is so small that all vanish, one of them is 1.
-  std::vector<double> Dirichlet(double alpha, int n) {
-    std::vector<double> parts;
-    double sum = 0;
-    for (int i = 0; i < n; ++i) sum += parts.emplace_back(Gamma(alpha));
-    if (sum > 0) {
-      for (double& part : parts) part /= sum;
-    } else {
-      parts[static_cast<size_t>(Index(parts.size()))] = 1;
-    }
-    return parts;
-  }
-
- private:
-  uint64_t seed_, image_;
-  uint32_t view_, tag_;
-  PhiloxBits words_ = {};
-  size_t next_ = 2;
-};
+// In f32, as torch draws it.
+template <typename Interval>
+double DrawWithin(const Interval& interval, Draws& draws) {
+  return static_cast<float>(interval.min() + (interval.max() - interval.min()) * draws.Uniform());
+}
 
 using Chain = std::vector<AugmentChoice>;
 
@@ -151,10 +91,10 @@ AugmentPolicy::Drawn DrawAugMix(const config::AugMix& config, Draws& draws, int6
 
 Chain DrawColorJitter(const config::ColorJitter& config, Draws& draws) {
   Chain chain;
-  if (config.has_brightness()) chain.push_back({Op::kBrightness, draws.Within(config.brightness())});
-  if (config.has_contrast()) chain.push_back({Op::kContrast, draws.Within(config.contrast())});
-  if (config.has_saturation()) chain.push_back({Op::kColor, draws.Within(config.saturation())});
-  if (config.has_hue()) chain.push_back({Op::kHue, draws.Within(config.hue())});
+  if (config.has_brightness()) chain.push_back({Op::kBrightness, DrawWithin(config.brightness(), draws)});
+  if (config.has_contrast()) chain.push_back({Op::kContrast, DrawWithin(config.contrast(), draws)});
+  if (config.has_saturation()) chain.push_back({Op::kColor, DrawWithin(config.saturation(), draws)});
+  if (config.has_hue()) chain.push_back({Op::kHue, DrawWithin(config.hue(), draws)});
   for (size_t left = chain.size(); left > 1; --left) {
     std::swap(chain[left - 1], chain[static_cast<size_t>(draws.Index(left))]);
   }
@@ -222,6 +162,8 @@ absl::Status Check(const AugmentStep& step) {
     case AugmentStep::kFlip:
     case AugmentStep::kCutout:
     case AugmentStep::kRandomErasing:
+    case AugmentStep::kMixup:
+    case AugmentStep::kCutMix:
     case AugmentStep::STEP_NOT_SET:
       break;
   }
@@ -248,7 +190,7 @@ int AugmentPolicy::longest_chain() const {
 
 AugmentPolicy::Drawn AugmentPolicy::Draw(uint64_t seed, int64_t image, int64_t view, int64_t height,
                                          int64_t width) const {
-  Draws draws(seed, image, view, step_);
+  Draws draws(seed, image, view, static_cast<uint32_t>(step_.step_case()));
   if (step_.has_aug_mix()) return DrawAugMix(step_.aug_mix(), draws, height, width);
   Chain chain;
   if (step_.has_auto_augment()) {

@@ -1,8 +1,12 @@
 #include "retort/kd/terms/cross_entropy.h"
 
+#include "ATen/TensorOperators.h"
+#include "ATen/ops/full.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
+#include "retort/data/io/status_macros.h"
+#include "retort/kd/terms/logits.h"
 #include "retort/kd/terms/shapes.h"
 #include "retort/ops/torch/autograd/softmax_loss.h"
 
@@ -22,7 +26,22 @@ class CrossEntropy final : public Term {
       return absl::InvalidArgumentError(absl::StrCat("cross_entropy: logits ", ShapeText(logits), " and labels ",
                                                      ShapeText(step.labels), " must be [B,K] and [B]"));
     }
-    return ops::torch::CrossEntropy(logits, step.labels, label_smoothing_);
+    if (!step.lambda.defined()) return ops::torch::CrossEntropy(logits, step.labels, label_smoothing_);
+    Step partner;
+    partner.student.logits = logits;
+    partner.labels = step.partner_labels;
+    RETORT_RETURN_IF_ERROR(CheckLabels(step, name()));
+    RETORT_RETURN_IF_ERROR(CheckLabels(partner, name()));
+    if (step.lambda.dim() != 1 || step.lambda.size(0) != logits.size(0)) {
+      return absl::InvalidArgumentError(absl::StrCat("cross_entropy: logits ", ShapeText(logits), " and lambda ",
+                                                     ShapeText(step.lambda), " must be [B,K] and [B]"));
+    }
+    const at::Tensor share = step.lambda.to(logits.scalar_type()).unsqueeze(1);
+    const double evenly = label_smoothing_ / static_cast<double>(logits.size(1));
+    const at::Tensor targets = at::full(logits.sizes(), evenly, logits.options());
+    targets.scatter_add_(1, step.labels.unsqueeze(1), share * (1 - label_smoothing_));
+    targets.scatter_add_(1, step.partner_labels.unsqueeze(1), (1 - share) * (1 - label_smoothing_));
+    return ops::torch::SoftCrossEntropy(logits, targets);
   }
 
  private:

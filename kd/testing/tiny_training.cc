@@ -40,7 +40,7 @@ at::Tensor Uniform(std::mt19937& random, std::vector<int64_t> shape, double boun
 std::unique_ptr<data::Batcher> MakeBatcher(const data::Dataset& dataset, const config::Training& training,
                                            uint64_t seed) {
   return std::make_unique<data::Batcher>(
-      Must(data::Batcher::Create(&dataset, Must(data::AugmentPlan::Create(training.augment(), seed)), {{0.5}, {0.25}},
+      Must(data::Batcher::Create(&dataset, Must(data::ViewPlan::Create(training.augment(), seed)), {{0.5}, {0.25}},
                                  data::Batcher::Layout::kContiguous)));
 }
 

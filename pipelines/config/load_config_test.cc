@@ -91,7 +91,7 @@ const std::vector<BadConfig>& BadConfigs() {
       {.name = "UnknownField",
        .edits = {{"epochs: 2 batch_size", "epoch: 2 batch_size"}},
        .faults = {"$:24:13: stage \"student\": train: no field \"epoch\"; permitted: augment, batch_size, epochs, "
-                  "normalize, optimizer, schedule, validation; did you mean \"epochs\"?"}},
+                  "normalize, optimizer, schedule, test_augment, validation; did you mean \"epochs\"?"}},
       {.name = "UnknownFieldWithNothingNear",
        .edits = {{"seed: 7", "colour: \"red\""}},
        .faults = {"$:2:1: no field \"colour\"; permitted: deployment, name, numerics, seed, stage"}},
@@ -333,14 +333,62 @@ const std::vector<BadConfig>& BadConfigs() {
        .faults =
            {"$:13:73: stage \"views\": step[1]: \"crop\" comes too late; the order is random_resized_crop, resize, "
             "center_crop, crop, flip, auto_augment, rand_augment, trivial_augment, aug_mix, color_jitter, cutout, "
-            "random_erasing"}},
+            "random_erasing, mixup, cut_mix"}},
       {.name = "TrainStepsOutOfOrder",
        .edits = {{"validation {}", "validation {} augment { flip {} } augment { crop {} }"}},
        .faults =
            {"$:35:69: stage \"live\": train.augment[1]: \"crop\" comes too late; the order is "
             "random_resized_crop, resize, "
             "center_crop, crop, flip, auto_augment, rand_augment, trivial_augment, aug_mix, color_jitter, cutout, "
-            "random_erasing"}},
+            "random_erasing, mixup, cut_mix"}},
+      {.name = "CutoutAndRandomErasing",
+       .edits = {{"step { crop {} } step { flip {} }", "step { cutout {} } step { random_erasing {} }"}},
+       .faults = {"$:13:23: stage \"views\": augment step[1] is random_erasing after cutout; a view has one erased "
+                  "rectangle, so give one of both"}},
+      {.name = "MixupAndCutMixBothAlways",
+       .edits = {{"train { epochs: 2 optimizer { adam {} } }",
+                  "train { epochs: 2 augment { mixup {} } augment { cut_mix {} } optimizer { adam {} } }"}},
+       .faults = {"$:10:5: stage \"teacher\": train: the probabilities of mixup and cut_mix are 1 and 1; an image gets "
+                  "one of both, so they add up to 1 at most"}},
+      {.name = "StoredViewsAreNotMixed",
+       .edits = {{"step { crop {} } step { flip {} }", "step { crop {} } step { mixup {} }"}},
+       .faults = {"$:13:73: stage \"views\": step[1]: stored views are of one image each; mixup and cut_mix are for "
+                  "train.augment of finetune, and of distill with \"data\""}},
+      {.name = "StoredTargetsAreNotMixed",
+       .edits = {{"epochs: 2 batch_size", "augment { flip {} } augment { cut_mix {} } epochs: 2 batch_size"}},
+       .faults =
+           {"$:24:13: stage \"student\": train.augment[0]: \"targets\" are of images that are not mixed, so mixup "
+            "and cut_mix need the teacher beside the student; use \"data\" and \"teacher\""}},
+      {.name = "TermsOfOneLabelWithMixing",
+       .edits = {{"attention { pair { student: \"conv2\" teacher: \"conv4\" } }", "dkd {}"},
+                 {"validation {}", "validation {} augment { mixup {} }"}},
+       .faults =
+           {"$:34:17: stage \"live\": objective.term[0]: \"dkd\" reads one label or the place of each image, which "
+            "images mixed by mixup or cut_mix do not have; leave these out, or use terms such as cross_entropy and "
+            "distill"}},
+      {.name = "SizedViewsWithoutTestViews",
+       .edits = {{"train { epochs: 2 optimizer { adam {} } }",
+                  "train { epochs: 2 augment { random_resized_crop { size: 48 } } optimizer { adam {} } }"}},
+       .faults = {"$:10:5: stage \"teacher\": train: views that are trained on have 48 x 48, those of test_augment the "
+                  "size of the images; a model takes one size: give test_augment { resize { size: N } } test_augment { "
+                  "center_crop { size: 48 } }, N at least 48"}},
+      {.name = "SizedTargetsWithoutTestViews",
+       .edits = {{"step { crop {} } step { flip {} }", "step { random_resized_crop { size: 48 } } step { flip {} }"}},
+       .faults = {"$:24:5: stage \"student\": train: views that are trained on have 48 x 48, those of test_augment the "
+                  "size of the images; a model takes one size: give test_augment { resize { size: N } } test_augment { "
+                  "center_crop { size: 48 } }, N at least 48"}},
+      {.name = "TestViewsAlone",
+       .edits = {{"train { epochs: 2 optimizer { adam {} } }",
+                  "train { epochs: 2 test_augment { resize { size: 48 } } test_augment { center_crop { size: 32 } } "
+                  "optimizer { adam {} } }"}},
+       .faults = {"$:10:5: stage \"teacher\": train: views that are trained on have the size of the images, those of "
+                  "test_augment 32 x 32; leave test_augment out, or begin the other steps with random_resized_crop or "
+                  "resize"}},
+      {.name = "RandomTestViews",
+       .edits = {{"train { epochs: 2 optimizer { adam {} } }",
+                  "train { epochs: 2 test_augment { flip {} } optimizer { adam {} } }"}},
+       .faults = {"$:10:23: stage \"teacher\": train.test_augment[0]: is drawn; permitted where a model is measured: "
+                  "resize and center_crop"}},
       {.name = "MeanAndStdDiffer",
        .edits = {{"std: [0.2, 0.2, 0.2]", "std: 0.2"}},
        .faults = {"$:35:49: stage \"live\": train.normalize: mean has 3 numbers, std 1; both need one a channel"}},
@@ -377,8 +425,9 @@ const std::vector<BadConfig>& BadConfigs() {
                   "$:24:13: stage \"student\": train.epochs: needs an integer, got \"two\""}},
       {.name = "SetUnknownField",
        .overrides = {"student.train.epoch=3"},
-       .faults = {"--set student.train.epoch=3: stage \"student\": train: no field \"epoch\"; permitted: augment, "
-                  "batch_size, epochs, normalize, optimizer, schedule, validation; did you mean \"epochs\"?"}},
+       .faults =
+           {"--set student.train.epoch=3: stage \"student\": train: no field \"epoch\"; permitted: augment, "
+            "batch_size, epochs, normalize, optimizer, schedule, test_augment, validation; did you mean \"epochs\"?"}},
       {.name = "SetUnknownStage",
        .overrides = {"studnt.train.epochs=3"},
        .faults = {"--set studnt.train.epochs=3: no stage and no field \"studnt\"; permitted: cifar, deployment, live, "
@@ -446,6 +495,40 @@ TEST(LoadPipeline, ReadsAGoodConfig) {
   ASSERT_EQ(pipeline->stage_size(), 7);
   EXPECT_EQ(pipeline->stage(5).distill().objective().term(0).attention().pair(0).teacher(), "conv4");
   EXPECT_EQ(pipeline->stage(6).report().run(2), "live");
+}
+
+std::string LiveTerm(const std::string& term, const std::string& augment) {
+  return absl::StrReplaceAll(kConfig, {{"attention { pair { student: \"conv2\" teacher: \"conv4\" } }", term},
+                                       {"validation {}", absl::StrCat("augment { ", augment, " } validation {}")}});
+}
+
+TEST(LoadPipeline, MixingIsForTermsThatCanMeanIt) {
+  const std::string pair = "{ pair { student: \"a\" teacher: \"b\" } }";
+  for (const char* const augment : {"mixup {}", "cut_mix {}"}) {
+    for (const std::string& term :
+         std::vector<std::string>{"distill {}", "top_k_cross_entropy { k: 3 }", "attention " + pair}) {
+      EXPECT_TRUE(Load(LiveTerm(term, augment)).ok()) << term << Load(LiveTerm(term, augment)).status();
+    }
+    for (const std::string& term :
+         std::vector<std::string>{"dkd {}", "input_gradient {}", "crd {}", "gradient_attention " + pair,
+                                  "distill {} } term { teacher_free {}", "distill {} } term { class_wise {}"}) {
+      EXPECT_NE(Load(LiveTerm(term, augment)).status().message().find("\" reads one label or the place"),
+                absl::string_view::npos)
+          << term << Load(LiveTerm(term, augment)).status();
+      EXPECT_TRUE(Load(LiveTerm(term, "flip {}")).ok()) << term << Load(LiveTerm(term, "flip {}")).status();
+    }
+  }
+}
+
+TEST(LoadPipeline, ViewsMayHaveTheirOwnSizeAndBeMixed) {
+  const std::string steps =
+      "random_resized_crop { size: 48 } } augment { flip {} } augment { rand_augment {} } augment { random_erasing {} "
+      "} "
+      "augment { mixup { probability: 0.5 } } augment { cut_mix { probability: 0.5 }";
+  const std::string measured = " } test_augment { resize { size: 54 } } test_augment { center_crop { size: 48 }";
+  EXPECT_TRUE(Load(LiveTerm("distill {}", steps + measured)).ok())
+      << Load(LiveTerm("distill {}", steps + measured)).status();
+  EXPECT_FALSE(Load(LiveTerm("distill {}", steps)).ok());
 }
 
 TEST(LoadPipeline, MissingFileIsNotFound) {

@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/types/optional.h"
 #include "retort/data/field_options.pb.h"
+#include "retort/data/views/view_plan.h"
 #include "retort/nn/key_maps/key_map.h"
 #include "retort/pipelines/config/did_you_mean.h"
 #include "retort/pipelines/config/schema_rules.h"
@@ -75,10 +76,53 @@ bool NeedsTeacher(const config::Term& term) {
   return false;
 }
 
+// Whether a term means something of images that are mixed with others, whose labels and teachers are so too: it reads
+// both labels, or none. Those that refuse read one label of each image, or remember images.
+bool PermitsMixing(const config::Term& term) {
+  switch (term.term_case()) {
+    case config::Term::kCrossEntropy:
+    case config::Term::kDistill:
+    case config::Term::kCosineEmbedding:
+    case config::Term::kAttention:
+    case config::Term::kDist:
+    case config::Term::kMultiLevel:
+    case config::Term::kDistillationToken:
+    case config::Term::kTopKCrossEntropy:
+    case config::Term::kHint:
+    case config::Term::kNst:
+    case config::Term::kSimilarityPreserving:
+    case config::Term::kFsp:
+    case config::Term::kFactorTransfer:
+    case config::Term::kActivationBoundary:
+    case config::Term::kRkd:
+    case config::Term::kPkt:
+    case config::Term::kCorrelationCongruence:
+    case config::Term::kHierarchicalContext:
+    case config::Term::kVid:
+    case config::Term::kOfd:
+    case config::Term::kReviewKd:
+    case config::Term::kSimKd:
+    case config::Term::TERM_NOT_SET:
+      return true;
+    case config::Term::kDkd:
+    case config::Term::kTeacherFree:
+    case config::Term::kClassWise:
+    case config::Term::kCrd:
+    case config::Term::kGradientAttention:
+    case config::Term::kInputGradient:
+      return false;
+  }
+  return false;
+}
+
+using Steps = google::protobuf::RepeatedPtrField<config::AugmentStep>;
+
+bool Mixes(const config::AugmentStep& step) { return step.has_mixup() || step.has_cut_mix(); }
+
 class Validator {
  public:
   Validator(const config::Pipeline& pipeline, const Said& said, std::vector<Fault>* faults)
-      : pipeline_(pipeline), root_(pipeline, said, faults) {}
+      : pipeline_(pipeline), root_(pipeline, said, faults), faults_(faults) {}
 
   void Run() {
     CheckSchemaRules(root_);
@@ -162,7 +206,14 @@ class Validator {
       case config::Stage::kFinetune:
         return CheckFinetune(stage.finetune(), cursor);
       case config::Stage::kAugment:
-        return CheckSteps(stage.augment().step(), cursor, "step");
+        CheckSteps(stage.augment().step(), cursor, "step");
+        for (int i = 0; i < stage.augment().step_size(); ++i) {
+          if (!Mixes(stage.augment().step(i))) continue;
+          cursor.Field("step", i).Complain(
+              "stored views are of one image each; mixup and cut_mix are for train.augment of finetune, and of distill "
+              "with \"data\"");
+        }
+        return;
       case config::Stage::kCacheLogits:
         if (stage.cache_logits().has_normalize()) {
           CheckNormalization(stage.cache_logits().normalize(), cursor.Field("normalize"));
@@ -200,9 +251,13 @@ class Validator {
     if (finetune.has_initial_weights()) {
       CheckInitialWeights(finetune.initial_weights(), cursor.Field("initial_weights"));
     }
-    if (finetune.has_train()) CheckTraining(finetune.train(), cursor.Field("train"));
+    if (finetune.has_train()) {
+      CheckTraining(finetune.train(), cursor.Field("train"));
+      CheckTestSteps(finetune.train().augment(), finetune.train(), cursor.Field("train"));
+    }
     if (!finetune.has_objective()) return;
     CheckObjective(finetune.objective(), cursor.Field("objective"));
+    CheckMixing(finetune.objective(), finetune.train(), cursor);
     for (int i = 0; i < finetune.objective().term_size(); ++i) {
       const config::Term& term = finetune.objective().term(i);
       if (!NeedsTeacher(term)) continue;
@@ -215,7 +270,10 @@ class Validator {
 
   void CheckDistill(const config::Distill& distill, const Cursor& cursor) {
     if (distill.has_initial_weights()) CheckInitialWeights(distill.initial_weights(), cursor.Field("initial_weights"));
-    if (distill.has_train()) CheckTraining(distill.train(), cursor.Field("train"));
+    if (distill.has_train()) {
+      CheckTraining(distill.train(), cursor.Field("train"));
+      CheckTestSteps(StepsOf(distill), distill.train(), cursor.Field("train"));
+    }
     if (distill.has_targets()) {
       if (distill.has_teacher()) {
         cursor.Field("teacher").Complain(
@@ -224,7 +282,11 @@ class Validator {
       if (distill.train().augment_size() > 0) {
         cursor.Field("train")
             .Field("augment", 0)
-            .Complain("\"targets\" belong to the views of their own augment stage; put the steps there");
+            .Complain(
+                absl::c_any_of(distill.train().augment(), Mixes)
+                    ? "\"targets\" are of images that are not mixed, so mixup and cut_mix need the teacher beside "
+                      "the student; use \"data\" and \"teacher\""
+                    : "\"targets\" belong to the views of their own augment stage; put the steps there");
       }
     } else if (distill.has_data() && distill.has_view_use()) {
       cursor.Field("view_use").Complain("has no use without \"targets\"");
@@ -233,6 +295,7 @@ class Validator {
       CheckClasses(distill.teacher(), distill.data(), cursor.Field("teacher"));
     if (!distill.has_objective()) return;
     CheckObjective(distill.objective(), cursor.Field("objective"));
+    CheckMixing(distill.objective(), distill.train(), cursor);
     bool used = false;
     for (int i = 0; i < distill.objective().term_size(); ++i) {
       const config::Term& term = distill.objective().term(i);
@@ -295,8 +358,7 @@ class Validator {
   }
 
   // Each kind at most once, in the order of AugmentStep's lines.
-  void CheckSteps(const google::protobuf::RepeatedPtrField<config::AugmentStep>& steps, const Cursor& cursor,
-                  absl::string_view field) {
+  void CheckSteps(const Steps& steps, const Cursor& cursor, absl::string_view field) {
     const OneofDescriptor* oneof = config::AugmentStep::descriptor()->FindOneofByName("step");
     int last = 0;
     std::set<int> seen;
@@ -314,6 +376,61 @@ class Validator {
         last = kind->index_in_oneof();
       }
     }
+    // What steps cannot be together. What the schema refuses has been said.
+    if (!faults_->empty()) return;
+    const absl::Status status = data::ViewPlan::Create(steps, /*seed=*/0).status();
+    if (!status.ok()) cursor.Complain(std::string(status.message()));
+  }
+
+  // Side of the views that `steps` make; 0 where they have the size of the images, or it is not known.
+  static int64_t SideOf(const Steps& steps) {
+    const absl::StatusOr<data::ViewPlan> plan = data::ViewPlan::Create(steps, /*seed=*/0);
+    return plan.ok() ? plan->SizeOf({0, 0}).height : 0;
+  }
+
+  // The model that is trained on views of `steps` must know how to make such where nothing is drawn.
+  void CheckTestSteps(const Steps& steps, const config::Training& train, const Cursor& cursor) {
+    CheckSteps(train.test_augment(), cursor, "test_augment");
+    for (int i = 0; i < train.test_augment_size(); ++i) {
+      const config::AugmentStep& step = train.test_augment(i);
+      if (step.step_case() == config::AugmentStep::STEP_NOT_SET || step.has_resize() || step.has_center_crop())
+        continue;
+      cursor.Field("test_augment", i).Complain("is drawn; permitted where a model is measured: resize and center_crop");
+    }
+    if (!faults_->empty()) return;
+    const int64_t side = SideOf(steps), test_side = SideOf(train.test_augment());
+    if (side == test_side) return;
+    const auto text = [](int64_t n) { return n == 0 ? "the size of the images" : absl::StrCat(n, " x ", n); };
+    cursor.Complain(absl::StrCat(
+        "views that are trained on have ", text(side), ", those of test_augment ", text(test_side),
+        side == 0 ? "; leave test_augment out, or begin the other steps with random_resized_crop or resize"
+                  : absl::StrCat("; a model takes one size: give test_augment { resize { size: N } } test_augment { "
+                                 "center_crop { size: ",
+                                 side, " } }, N at least ", side)));
+  }
+
+  void CheckMixing(const config::Objective& objective, const config::Training& train, const Cursor& cursor) {
+    if (!absl::c_any_of(train.augment(), Mixes)) return;
+    for (int i = 0; i < objective.term_size(); ++i) {
+      if (PermitsMixing(objective.term(i))) continue;
+      cursor.Field("objective")
+          .Field("term", i)
+          .Complain(
+              absl::StrCat("\"", TermName(objective.term(i)),
+                           "\" reads one label or the place of each image, which images mixed by mixup or cut_mix "
+                           "do not have; leave these out, or use terms such as cross_entropy and distill"));
+    }
+  }
+
+  // The steps of the views that a student is trained on.
+  const Steps& StepsOf(const config::Distill& distill) const {
+    if (!distill.has_targets()) return distill.train().augment();
+    const auto targets = stages_.find(distill.targets());
+    if (targets != stages_.end()) {
+      const auto views = stages_.find(pipeline_.stage(targets->second).cache_logits().views());
+      if (views != stages_.end()) return pipeline_.stage(views->second).augment().step();
+    }
+    return config::Augment::default_instance().step();
   }
 
   // Complains where a model cannot judge images because it was trained on another number of classes.
@@ -368,6 +485,7 @@ class Validator {
 
   const config::Pipeline& pipeline_;
   Cursor root_;
+  const std::vector<Fault>* faults_;
   std::map<std::string, int> stages_;  // the first of each name
 };
 

@@ -17,6 +17,7 @@ constexpr char kImageShape[] = "retort.image_shape";
 constexpr char kClassNames[] = "retort.class_names";
 constexpr char kMean[] = "retort.mean";
 constexpr char kStd[] = "retort.std";
+constexpr char kTestAugment[] = "retort.test_augment";
 
 absl::Status Unreadable(const char* key, const std::string& value) {
   return absl::DataLossError(absl::StrCat("the metadata's ", key, " is not what it should be: ", value));
@@ -44,13 +45,19 @@ std::map<std::string, std::string> ModelMetadata(const config::TrainedModel& des
   printer.SetSingleLineMode(true);
   std::string model;
   printer.PrintToString(description.model(), &model);
-  return {
+  std::map<std::string, std::string> metadata = {
       {kModel, model},
       {kImageShape, Array(std::vector<int>{description.channels(), description.height(), description.width()})},
       {kClassNames, Array(description.class_name())},
       {kMean, Array(description.normalize().mean())},
       {kStd, Array(description.normalize().std())},
   };
+  if (description.test_augment_size() > 0) {
+    config::TrainedModel steps;
+    *steps.mutable_test_augment() = description.test_augment();
+    printer.PrintToString(steps, &metadata[kTestAugment]);
+  }
+  return metadata;
 }
 
 absl::StatusOr<config::TrainedModel> ReadModelMetadata(const std::map<std::string, std::string>& metadata) {
@@ -59,6 +66,11 @@ absl::StatusOr<config::TrainedModel> ReadModelMetadata(const std::map<std::strin
   config::TrainedModel description;
   google::protobuf::TextFormat::Parser parser;
   if (!parser.ParseFromString(model->second, description.mutable_model())) return Unreadable(kModel, model->second);
+  if (const auto steps = metadata.find(kTestAugment); steps != metadata.end()) {
+    config::TrainedModel read;
+    if (!parser.ParseFromString(steps->second, &read)) return Unreadable(kTestAugment, steps->second);
+    *description.mutable_test_augment() = read.test_augment();
+  }
   for (const auto& [key, text] : metadata) {
     const json value = json::parse(text, nullptr, /*allow_exceptions=*/false);
     if (key == kImageShape) {

@@ -18,6 +18,8 @@ config::TrainedModel Description() {
   description.add_class_name("a \"dog\"");
   for (const double mean : {0.1, 0.25, 0.5}) description.mutable_normalize()->add_mean(mean);
   for (const double std : {0.2, 0.3, 1.0 / 3}) description.mutable_normalize()->add_std(std);
+  description.add_test_augment()->mutable_resize()->set_size(64);
+  description.add_test_augment()->mutable_center_crop()->set_size(48);
   return description;
 }
 
@@ -27,6 +29,11 @@ TEST(ModelMetadataTest, IsWrittenAsTheHeaderSays) {
   EXPECT_EQ(metadata.at("retort.image_shape"), "[3,32,48]");
   EXPECT_EQ(metadata.at("retort.class_names"), R"(["cat","a \"dog\""])");
   EXPECT_EQ(metadata.at("retort.mean"), "[0.1,0.25,0.5]");
+  EXPECT_THAT(metadata.at("retort.test_augment"),
+              HasSubstr("test_augment { resize { size: 64 } } test_augment { center_crop { size: 48 } }"));
+  config::TrainedModel of_images = Description();
+  of_images.clear_test_augment();
+  EXPECT_EQ(ModelMetadata(of_images).count("retort.test_augment"), 0u);
 }
 
 TEST(ModelMetadataTest, IsReadBack) {
@@ -43,6 +50,7 @@ TEST(ModelMetadataTest, RefusesWhatIsNotItsOwn) {
                                                         {"retort.image_shape", "[3,4000000000,32]"},
                                                         {"retort.class_names", "[1]"},
                                                         {"retort.class_names", "\"cat\""},
+                                                        {"retort.test_augment", "test_augment { no_such {} }"},
                                                         {"retort.mean", "[\"x\"]"},
                                                         {"retort.std", "[0.1"}};
   for (const auto& [key, value] : faults) {

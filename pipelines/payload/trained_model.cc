@@ -33,20 +33,29 @@ absl::StatusOr<data::ChannelStatistics> ResolveNormalization(const config::Norma
                                  {config.std().begin(), config.std().end()}};
 }
 
-nn::ModelShape ShapeOf(const data::Dataset& dataset) {
+absl::StatusOr<data::ViewPlan> TestViews(const google::protobuf::RepeatedPtrField<config::AugmentStep>& test_augment) {
+  return data::ViewPlan::Create(test_augment, /*seed=*/0);
+}
+
+nn::ModelShape ShapeOf(const data::Dataset& dataset, const data::ViewPlan& views) {
+  const data::ViewPlan::Size size = views.SizeOf({dataset.height, dataset.width});
   return {.channels = dataset.channels,
-          .height = dataset.height,
-          .width = dataset.width,
+          .height = size.height,
+          .width = size.width,
           .classes = static_cast<int64_t>(dataset.class_names.size())};
 }
 
 absl::Status SaveTrainedModel(const std::string& folder, const nn::Model& model, const config::Model& config,
-                              const data::Dataset& dataset, const data::ChannelStatistics& normalization) {
+                              const data::Dataset& dataset, const data::ChannelStatistics& normalization,
+                              const config::Training& train) {
+  RETORT_ASSIGN_OR_RETURN(const data::ViewPlan views, TestViews(train.test_augment()));
+  const nn::ModelShape shape = ShapeOf(dataset, views);
   config::TrainedModel description;
+  *description.mutable_test_augment() = train.test_augment();
   *description.mutable_model() = config;
-  description.set_channels(static_cast<int32_t>(dataset.channels));
-  description.set_height(static_cast<int32_t>(dataset.height));
-  description.set_width(static_cast<int32_t>(dataset.width));
+  description.set_channels(static_cast<int32_t>(shape.channels));
+  description.set_height(static_cast<int32_t>(shape.height));
+  description.set_width(static_cast<int32_t>(shape.width));
   for (const std::string& name : dataset.class_names) description.add_class_name(name);
   for (const double mean : normalization.mean) description.mutable_normalize()->add_mean(mean);
   for (const double std : normalization.std) description.mutable_normalize()->add_std(std);
@@ -70,20 +79,39 @@ absl::StatusOr<TrainedModel> LoadTrainedModel(const StoredArtifact& artifact, bo
   trained.class_names = {description.class_name().begin(), description.class_name().end()};
   trained.normalization = {{description.normalize().mean().begin(), description.normalize().mean().end()},
                            {description.normalize().std().begin(), description.normalize().std().end()}};
+  RETORT_ASSIGN_OR_RETURN(trained.test_views, TestViews(description.test_augment()));
   RETORT_ASSIGN_OR_RETURN(trained.model, nn::BuildModel(description.model(), trained.shape, /*seed=*/0, channels_last));
   RETORT_RETURN_IF_ERROR(nn::LoadModel(artifact.File(kWeights), trained.model.get()));
   trained.description = std::move(description);
   return trained;
 }
 
-absl::Status CheckFits(const TrainedModel& model, const data::Dataset& dataset) {
-  const nn::ModelShape shape = ShapeOf(dataset);
+absl::Status CheckFits(const TrainedModel& model, const data::Dataset& dataset, const data::ViewPlan& views) {
+  const nn::ModelShape shape = ShapeOf(dataset, views);
   if (shape.channels == model.shape.channels && shape.height == model.shape.height &&
       shape.width == model.shape.width && shape.classes == model.shape.classes) {
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(absl::StrCat("the model takes ", Describe(model.shape), ", the data set has ",
                                                  Describe(shape), "; use a model that was trained on such data"));
+}
+
+absl::StatusOr<data::ViewPlan> TeacherViews(const TrainedModel& teacher, const data::Dataset& dataset,
+                                            const data::ViewPlan& views) {
+  const data::ViewPlan::Size size = views.SizeOf({dataset.height, dataset.width});
+  const bool as_they_are = size.height == teacher.shape.height && size.width == teacher.shape.width;
+  data::ViewPlan seen = views;
+  if (!as_they_are && teacher.shape.height == teacher.shape.width) {
+    absl::StatusOr<data::ViewPlan> resized = views.Resized(static_cast<int>(teacher.shape.height));
+    if (!resized.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("the teacher takes ", Describe(teacher.shape),
+                                                     ", the views are of ", Describe(ShapeOf(dataset, views)), ", and ",
+                                                     resized.status().message()));
+    }
+    seen = *std::move(resized);
+  }
+  RETORT_RETURN_IF_ERROR(CheckFits(teacher, dataset, seen));
+  return seen;
 }
 
 }  // namespace retort::pipelines

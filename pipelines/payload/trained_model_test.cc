@@ -37,11 +37,11 @@ class TrainedModelTest : public testing::Test {
     std::string folder = testing::TempDir() + "/trained_model_XXXXXX";
     ASSERT_NE(mkdtemp(folder.data()), nullptr);
     artifact_.folder = folder;
-    auto model = nn::BuildModel(SmallModel(), ShapeOf(dataset_), /*seed=*/5, /*channels_last=*/true);
+    auto model = nn::BuildModel(SmallModel(), ShapeOf(dataset_, {}), /*seed=*/5, /*channels_last=*/true);
     ASSERT_TRUE(model.ok()) << model.status();
     model_ = *std::move(model);
     ASSERT_TRUE(
-        SaveTrainedModel(folder, *model_, SmallModel(), dataset_, data::ComputeChannelStatistics(dataset_)).ok());
+        SaveTrainedModel(folder, *model_, SmallModel(), dataset_, data::ComputeChannelStatistics(dataset_), {}).ok());
   }
 
   const data::Dataset dataset_ = TwoImages(3);
@@ -62,16 +62,64 @@ TEST_F(TrainedModelTest, ComesBackAsItWas) {
     EXPECT_EQ(before[i].first, after[i].first);
     EXPECT_TRUE(before[i].second.equal(after[i].second)) << before[i].first;
   }
-  EXPECT_TRUE(CheckFits(*trained, dataset_).ok());
+  EXPECT_TRUE(CheckFits(*trained, dataset_, trained->test_views).ok());
 }
 
 TEST_F(TrainedModelTest, OtherImagesDoNotFit) {
   const auto trained = LoadTrainedModel(artifact_, /*channels_last=*/true);
   ASSERT_TRUE(trained.ok()) << trained.status();
-  const absl::Status status = CheckFits(*trained, TwoImages(1));
+  const absl::Status status = CheckFits(*trained, TwoImages(1), trained->test_views);
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("3x8x8 and 2 classes"));
   EXPECT_THAT(std::string(status.message()), HasSubstr("1x8x8 and 2 classes"));
+}
+
+config::Training SizedTraining(int size) {
+  config::Training train;
+  train.add_test_augment()->mutable_resize()->set_size(size);
+  train.add_test_augment()->mutable_center_crop()->set_size(size);
+  return train;
+}
+
+// A model of 16x16 views of 8x8 images.
+class SizedModelTest : public TrainedModelTest {
+ protected:
+  void SetUp() override {
+    TrainedModelTest::SetUp();
+    const config::Training train = SizedTraining(16);
+    const data::ViewPlan views = TestViews(train.test_augment()).value();
+    model_ = nn::BuildModel(SmallModel(), ShapeOf(dataset_, views), /*seed=*/5, /*channels_last=*/true).value();
+    ASSERT_TRUE(SaveTrainedModel(artifact_.folder, *model_, SmallModel(), dataset_,
+                                 data::ComputeChannelStatistics(dataset_), train)
+                    .ok());
+    auto trained = LoadTrainedModel(artifact_, true);
+    ASSERT_TRUE(trained.ok()) << trained.status();
+    trained_ = *std::move(trained);
+  }
+
+  TrainedModel trained_;
+};
+
+TEST_F(SizedModelTest, KeepsHowItIsEvaluated) {
+  EXPECT_EQ(trained_.shape.height, 16);
+  EXPECT_TRUE(CheckFits(trained_, dataset_, trained_.test_views).ok());
+  EXPECT_THAT(std::string(CheckFits(trained_, dataset_, {}).message()), HasSubstr("the model takes 3x16x16"));
+}
+
+TEST_F(SizedModelTest, SeesTheStudentsBoxesAtItsOwnSize) {
+  google::protobuf::RepeatedPtrField<config::AugmentStep> steps;
+  steps.Add()->mutable_random_resized_crop()->set_size(12);
+  const data::ViewPlan student = data::ViewPlan::Create(steps, 3).value();
+  const data::ViewPlan teacher = TeacherViews(trained_, dataset_, student).value();
+  EXPECT_EQ(teacher.SizeOf({8, 8}).height, 16);
+  EXPECT_EQ(teacher.crop()->Draw(1, 4, 8, 8).left, student.crop()->Draw(1, 4, 8, 8).left);
+  EXPECT_EQ(teacher.crop()->Draw(1, 4, 8, 8).width, student.crop()->Draw(1, 4, 8, 8).width);
+}
+
+TEST_F(SizedModelTest, CannotSeeViewsThatHaveTheSizeOfTheImages) {
+  const absl::Status status = TeacherViews(trained_, dataset_, {}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("begin their steps with random_resized_crop"));
 }
 
 TEST_F(TrainedModelTest, ADescriptionThatIsNoneIsDataLoss) {

@@ -5,9 +5,9 @@
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/text_format.h"
 
-#include "retort/data/augment_plan.h"
 #include "retort/data/io/file.h"
 #include "retort/data/io/status_macros.h"
+#include "retort/data/views/view_plan.h"
 #include "retort/pipelines/payload/payload.pb.h"
 #include "retort/pipelines/stages/seed.h"
 
@@ -20,7 +20,7 @@ absl::StatusOr<StageOutput> RunAugment(const StageContext& context) {
   views.set_count(augment.count());
   *views.mutable_step() = augment.step();
   // A plan that cannot be made would fail every reader.
-  RETORT_RETURN_IF_ERROR(data::AugmentPlan::Create(views.step(), views.seed()).status());
+  RETORT_RETURN_IF_ERROR(data::ViewPlan::Create(views.step(), views.seed()).status());
   std::string text;
   google::protobuf::TextFormat::PrintToString(views, &text);
   RETORT_RETURN_IF_ERROR(data::WriteFileAtomically(absl::StrCat(context.work_dir, "/views.textproto"), text));

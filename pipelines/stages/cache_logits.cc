@@ -26,13 +26,15 @@ absl::StatusOr<StageOutput> RunCacheLogits(const StageContext& context) {
   const data::Dataset& dataset = splits.train;
   RETORT_ASSIGN_OR_RETURN(const StageInput* input, context.Input("teacher"));
   RETORT_ASSIGN_OR_RETURN(TrainedModel trained, LoadTrainedModel(input->artifact, ChannelsLast(context)));
-  RETORT_RETURN_IF_ERROR(CheckFits(trained, dataset));
   data::ChannelStatistics normalization = trained.normalization;
   if (config.has_normalize()) {
     RETORT_ASSIGN_OR_RETURN(normalization, ResolveNormalization(config.normalize(), dataset));
   }
   RETORT_ASSIGN_OR_RETURN(const config::ViewSet views, OpenInputViews(context));
-  RETORT_ASSIGN_OR_RETURN(const data::AugmentPlan plan, data::AugmentPlan::Create(views.step(), views.seed()));
+  RETORT_ASSIGN_OR_RETURN(data::ViewPlan plan, data::ViewPlan::Create(views.step(), views.seed()));
+  // Images as they are become what this teacher takes.
+  if (views.step().empty()) plan = trained.test_views;
+  RETORT_ASSIGN_OR_RETURN(plan, TeacherViews(trained, dataset, plan));
   RETORT_ASSIGN_OR_RETURN(const data::Batcher batcher, MakeBatcher(context, &dataset, plan, normalization));
 
   kd::LiveTeacher teacher(std::move(trained.model));

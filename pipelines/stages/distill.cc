@@ -33,22 +33,29 @@ int64_t StoredView(config::Distill::ViewUse use, uint64_t seed, int64_t count, i
 absl::StatusOr<StageOutput> RunDistill(const StageContext& context) {
   const config::Distill& config = context.stage->distill();
   RETORT_ASSIGN_OR_RETURN(data::DatasetSplits splits, OpenInputDataset(context));
-  RETORT_ASSIGN_OR_RETURN(data::AugmentPlan plan, FreshViews(context, config.train()));
+  RETORT_ASSIGN_OR_RETURN(data::ViewPlan plan, FreshViews(context, config.train()));
   std::function<int64_t(int64_t)> view_of_epoch = [](int64_t epoch) { return epoch; };
+  const data::Dataset images = splits.train;
+  const data::ViewPlan::Size size = {images.height, images.width};
   std::unique_ptr<kd::Teacher> teacher;
   if (const StageInput* targets = context.FindInput("targets"); targets != nullptr) {
     RETORT_ASSIGN_OR_RETURN(kd::TargetCache cache,
                             kd::TargetCache::Open(targets->artifact.File("targets.safetensors")));
     RETORT_ASSIGN_OR_RETURN(const config::ViewSet views, OpenInputViews(context));
-    RETORT_ASSIGN_OR_RETURN(plan, data::AugmentPlan::Create(views.step(), views.seed()));
+    RETORT_ASSIGN_OR_RETURN(plan, data::ViewPlan::Create(views.step(), views.seed()));
     view_of_epoch = [use = config.view_use(), seed = context.seed, count = cache.views()](int64_t epoch) {
       return StoredView(use, seed, count, epoch);
     };
     teacher = std::make_unique<kd::CachedTeacher>(std::move(cache));
   } else if (const StageInput* input = context.FindInput("teacher"); input != nullptr) {
     RETORT_ASSIGN_OR_RETURN(TrainedModel trained, LoadTrainedModel(input->artifact, ChannelsLast(context)));
-    RETORT_RETURN_IF_ERROR(CheckFits(trained, splits.train));
-    teacher = std::make_unique<kd::LiveTeacher>(std::move(trained.model));
+    RETORT_ASSIGN_OR_RETURN(const data::ViewPlan seen, TeacherViews(trained, splits.train, plan));
+    std::unique_ptr<const data::Batcher> own;
+    if (seen.SizeOf(size).height != plan.SizeOf(size).height) {
+      RETORT_ASSIGN_OR_RETURN(data::Batcher batcher, MakeBatcher(context, &images, seen, trained.normalization));
+      own = std::make_unique<const data::Batcher>(std::move(batcher));
+    }
+    teacher = std::make_unique<kd::LiveTeacher>(std::move(trained.model), std::move(own));
   }
   return RunTraining(context, {.model = &config.model(),
                                .objective = &config.objective(),

@@ -17,8 +17,9 @@ absl::StatusOr<StageOutput> RunEvaluate(const StageContext& context) {
   const data::Dataset& dataset = config.split() == config::Evaluate::TEST ? splits.test : splits.train;
   RETORT_ASSIGN_OR_RETURN(const StageInput* input, context.Input("model"));
   RETORT_ASSIGN_OR_RETURN(const TrainedModel trained, LoadTrainedModel(input->artifact, ChannelsLast(context)));
-  RETORT_RETURN_IF_ERROR(CheckFits(trained, dataset));
-  RETORT_ASSIGN_OR_RETURN(const data::Batcher batcher, MakePlainBatcher(context, &dataset, trained.normalization));
+  RETORT_RETURN_IF_ERROR(CheckFits(trained, dataset, trained.test_views));
+  RETORT_ASSIGN_OR_RETURN(const data::Batcher batcher,
+                          MakeBatcher(context, &dataset, trained.test_views, trained.normalization));
   RETORT_ASSIGN_OR_RETURN(const kd::Evaluation evaluation, kd::Evaluate(*trained.model, batcher, EveryIndex(dataset),
                                                                         trained.shape.classes, kEvaluationBatch));
   RETORT_RETURN_IF_ERROR(

@@ -11,7 +11,7 @@ namespace retort::pipelines {
 absl::StatusOr<StageOutput> RunFinetune(const StageContext& context) {
   const config::Finetune& config = context.stage->finetune();
   RETORT_ASSIGN_OR_RETURN(data::DatasetSplits splits, OpenInputDataset(context));
-  RETORT_ASSIGN_OR_RETURN(const data::AugmentPlan plan, FreshViews(context, config.train()));
+  RETORT_ASSIGN_OR_RETURN(const data::ViewPlan plan, FreshViews(context, config.train()));
   return RunTraining(context, {.model = &config.model(),
                                .objective = &config.objective(),
                                .train = &config.train(),

@@ -34,16 +34,10 @@ bool ChannelsLast(const StageContext& context) {
 }
 
 absl::StatusOr<data::Batcher> MakeBatcher(const StageContext& context, const data::Dataset* dataset,
-                                          const data::AugmentPlan& plan, const data::ChannelStatistics& normalization) {
+                                          const data::ViewPlan& plan, const data::ChannelStatistics& normalization) {
   return data::Batcher::Create(
       dataset, plan, normalization,
       ChannelsLast(context) ? data::Batcher::Layout::kChannelsLast : data::Batcher::Layout::kContiguous);
-}
-
-absl::StatusOr<data::Batcher> MakePlainBatcher(const StageContext& context, const data::Dataset* dataset,
-                                               const data::ChannelStatistics& normalization) {
-  RETORT_ASSIGN_OR_RETURN(const data::AugmentPlan as_it_is, data::AugmentPlan::Create({}, 0));
-  return MakeBatcher(context, dataset, as_it_is, normalization);
 }
 
 std::vector<int64_t> EveryIndex(const data::Dataset& dataset) {

@@ -6,9 +6,9 @@
 
 #include "absl/status/statusor.h"
 
-#include "retort/data/augment_plan.h"
 #include "retort/data/batcher.h"
 #include "retort/data/dataset.h"
+#include "retort/data/views/view_plan.h"
 #include "retort/pipelines/payload/payload.pb.h"
 #include "retort/pipelines/stage.h"
 
@@ -28,10 +28,7 @@ bool ChannelsLast(const StageContext& context);
 
 // A batcher in the layout that the config's numerics ask for. `dataset` must outlive it.
 absl::StatusOr<data::Batcher> MakeBatcher(const StageContext& context, const data::Dataset* dataset,
-                                          const data::AugmentPlan& plan, const data::ChannelStatistics& normalization);
-// The same, of images as they are.
-absl::StatusOr<data::Batcher> MakePlainBatcher(const StageContext& context, const data::Dataset* dataset,
-                                               const data::ChannelStatistics& normalization);
+                                          const data::ViewPlan& plan, const data::ChannelStatistics& normalization);
 
 // 0 .. N-1
 std::vector<int64_t> EveryIndex(const data::Dataset& dataset);

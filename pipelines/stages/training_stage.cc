@@ -24,18 +24,20 @@
 
 namespace retort::pipelines {
 
-absl::StatusOr<data::AugmentPlan> FreshViews(const StageContext& context, const config::Training& train) {
-  return data::AugmentPlan::Create(train.augment(), DeriveSeed(context.seed, "augment"));
+absl::StatusOr<data::ViewPlan> FreshViews(const StageContext& context, const config::Training& train) {
+  return data::ViewPlan::Create(train.augment(), DeriveSeed(context.seed, "augment"));
 }
 
 absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const TrainingSetup& setup) {
   const data::Dataset& dataset = setup.splits.train;
-  const nn::ModelShape shape = ShapeOf(dataset);
+  const nn::ModelShape shape = ShapeOf(dataset, setup.plan);
+  RETORT_ASSIGN_OR_RETURN(const data::ViewPlan test_views, TestViews(setup.train->test_augment()));
   RETORT_ASSIGN_OR_RETURN(const data::ChannelStatistics normalization,
                           ResolveNormalization(setup.train->normalize(), dataset));
   RETORT_ASSIGN_OR_RETURN(const data::Batcher batcher, MakeBatcher(context, &dataset, setup.plan, normalization));
-  RETORT_ASSIGN_OR_RETURN(const data::Batcher evaluator, MakePlainBatcher(context, &dataset, normalization));
-  RETORT_ASSIGN_OR_RETURN(const data::Batcher tester, MakePlainBatcher(context, &setup.splits.test, normalization));
+  RETORT_ASSIGN_OR_RETURN(const data::Batcher evaluator, MakeBatcher(context, &dataset, test_views, normalization));
+  RETORT_ASSIGN_OR_RETURN(const data::Batcher tester,
+                          MakeBatcher(context, &setup.splits.test, test_views, normalization));
   RETORT_ASSIGN_OR_RETURN(std::unique_ptr<nn::Model> model,
                           nn::BuildModel(*setup.model, shape, context.seed, ChannelsLast(context)));
   if (const config::InitialWeights* weights = InitialWeightsOf(*context.stage); weights != nullptr) {
@@ -83,7 +85,8 @@ absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const Train
 
   RETORT_ASSIGN_OR_RETURN(const kd::Evaluation evaluation,
                           kd::Evaluate(*model, tester, EveryIndex(setup.splits.test), shape.classes, kEvaluationBatch));
-  RETORT_RETURN_IF_ERROR(SaveTrainedModel(context.work_dir, *model, *setup.model, dataset, normalization));
+  RETORT_RETURN_IF_ERROR(
+      SaveTrainedModel(context.work_dir, *model, *setup.model, dataset, normalization, *setup.train));
   RETORT_RETURN_IF_ERROR(
       WriteEvaluation(absl::StrCat(context.work_dir, "/evaluation.json"), evaluation, setup.splits.test.class_names));
   output.files = {"model.safetensors", "model.textproto", "metrics.jsonl", "evaluation.json"};

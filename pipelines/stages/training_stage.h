@@ -8,8 +8,8 @@
 
 #include "absl/status/statusor.h"
 
-#include "retort/data/augment_plan.h"
 #include "retort/data/dataset.h"
+#include "retort/data/views/view_plan.h"
 #include "retort/kd/objective.pb.h"
 #include "retort/kd/teacher.h"
 #include "retort/kd/training.pb.h"
@@ -23,13 +23,13 @@ struct TrainingSetup {
   const config::Objective* objective;
   const config::Training* train;
   data::DatasetSplits splits;
-  data::AugmentPlan plan;
+  data::ViewPlan plan;
   std::function<int64_t(int64_t epoch)> view_of_epoch;
   kd::Teacher* teacher;  // null if there is none
 };
 
 // Views drawn afresh every epoch, as `train` says.
-absl::StatusOr<data::AugmentPlan> FreshViews(const StageContext& context, const config::Training& train);
+absl::StatusOr<data::ViewPlan> FreshViews(const StageContext& context, const config::Training& train);
 
 // Trains, measures the last epoch's weights on the test split once, and writes the payload.
 absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const TrainingSetup& setup);

@@ -9,12 +9,13 @@
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
 
-#include "retort/data/augment_plan.h"
-#include "retort/data/crop_plan.h"
 #include "retort/data/io/status_macros.h"
 #include "retort/data/policies/apply_policy.h"
 #include "retort/data/policies/augment_choice.h"
 #include "retort/data/policies/augment_policy.h"
+#include "retort/data/views/augment_plan.h"
+#include "retort/data/views/crop_plan.h"
+#include "retort/data/views/view_plan.h"
 #include "retort/ops/batch_assembly/batch_assembly.h"
 #include "retort/ops/batch_assembly/batch_assembly_params.h"
 #include "retort/ops/resize/crop_resize_params.h"
@@ -48,6 +49,33 @@ json Describe(const ops::Box& box) {
   return {{"top", box.top}, {"left", box.left}, {"bottom", box.bottom}, {"right", box.right}};
 }
 
+// Of an AugmentPlan or a CropPlan.
+template <typename Plan>
+absl::Status ApplyPolicies(const Plan& plan, int64_t index, int64_t view, ops::Image* image) {
+  for (const data::AugmentPolicy& policy : plan.policies()) {
+    RETORT_RETURN_IF_ERROR(data::ApplyPolicy(policy, plan.seed(), {{index, view}}, image->height, image->width,
+                                             kChannels, image->pixels.data()));
+  }
+  return absl::OkStatus();
+}
+
+template <typename Plan>
+void DescribePolicies(const Plan& plan, int64_t index, int64_t view, int height, int width, json* result) {
+  for (const data::AugmentPolicy& policy : plan.policies()) {
+    const data::AugmentPolicy::Drawn ops = policy.Draw(plan.seed(), index, view, height, width);
+    json chains = json::array();
+    for (const std::vector<data::AugmentChoice>& chain : ops.chains) {
+      json steps = json::array();
+      for (const data::AugmentChoice& choice : chain) {
+        steps.push_back({{"op", std::string(data::Name(choice.op))}, {"argument", choice.argument}});
+      }
+      chains.push_back(std::move(steps));
+    }
+    (*result)["policies"].push_back({{"chains", std::move(chains)}});
+    if (policy.mixes()) (*result)["policies"].back()["weights"] = ops.weights;
+  }
+}
+
 // Crops of the image's own size.
 class AugmentSteps final : public Steps {
  public:
@@ -62,10 +90,7 @@ class AugmentSteps final : public Steps {
     const Buffer<uint8_t, 3> source = View(image), target = View(result);
     RETORT_RETURN_IF_ERROR(ops::CropBatch(source.embedded(3), Buffer<int64_t, 1>(&first, 1),
                                           Buffer<int32_t, 2>(&crop.dy, 7, 1), plan_.border(), target.embedded(3)));
-    for (const data::AugmentPolicy& policy : plan_.policies()) {
-      RETORT_RETURN_IF_ERROR(data::ApplyPolicy(policy, plan_.seed(), {{index, view}}, image.height, image.width,
-                                               kChannels, result.pixels.data()));
-    }
+    RETORT_RETURN_IF_ERROR(ApplyPolicies(plan_, index, view, &result));
     Erase(drawn.erase, &result);
     return result;
   }
@@ -73,19 +98,7 @@ class AugmentSteps final : public Steps {
   json Params(const ops::Image& image, int64_t index, int64_t view) const override {
     const ops::BatchAssemblyParams drawn = plan_.Draw(index, view, image.height, image.width);
     json result = {{"crop", {{"dy", drawn.dy}, {"dx", drawn.dx}}}, {"flip", drawn.flip != 0}};
-    for (const data::AugmentPolicy& policy : plan_.policies()) {
-      const data::AugmentPolicy::Drawn ops = policy.Draw(plan_.seed(), index, view, image.height, image.width);
-      json chains = json::array();
-      for (const std::vector<data::AugmentChoice>& chain : ops.chains) {
-        json steps = json::array();
-        for (const data::AugmentChoice& choice : chain) {
-          steps.push_back({{"op", std::string(data::Name(choice.op))}, {"argument", choice.argument}});
-        }
-        chains.push_back(std::move(steps));
-      }
-      result["policies"].push_back({{"chains", std::move(chains)}});
-      if (policy.mixes()) result["policies"].back()["weights"] = ops.weights;
-    }
+    DescribePolicies(plan_, index, view, image.height, image.width, &result);
     if (drawn.erase.bottom > drawn.erase.top) result["erase"] = Describe(drawn.erase);
     return result;
   }
@@ -111,6 +124,7 @@ class CropSteps final : public Steps {
     Buffer<uint8_t, 4> batch(result.pixels.data(), 4, nchw);
     halide_buffer_t* images[] = {source};
     RETORT_RETURN_IF_ERROR(ops::CropResize(images, {&params, 1}, plan_.filter(), nullptr, nullptr, nullptr, batch));
+    RETORT_RETURN_IF_ERROR(ApplyPolicies(plan_, index, view, &result));
     Erase(erase, &result);
     return result;
   }
@@ -122,6 +136,7 @@ class CropSteps final : public Steps {
         {"resized", {{"height", params.resized_height}, {"width", params.resized_width}}},
         {"window", {{"top", params.window_top}, {"left", params.window_left}}},
         {"flip", params.flip != 0}};
+    DescribePolicies(plan_, index, view, plan_.size(), plan_.size(), &result);
     if (params.erase_height > 0) result["erase"] = Describe(ErasedBox(params));
     return result;
   }
@@ -139,12 +154,12 @@ class CropSteps final : public Steps {
 
 absl::StatusOr<std::unique_ptr<Steps>> Steps::Create(
     const google::protobuf::RepeatedPtrField<config::AugmentStep>& steps, uint64_t seed) {
-  if (!steps.empty() && (steps[0].has_random_resized_crop() || steps[0].has_resize())) {
-    RETORT_ASSIGN_OR_RETURN(data::CropPlan plan, data::CropPlan::Create(steps, seed));
-    return std::make_unique<CropSteps>(std::move(plan));
+  RETORT_ASSIGN_OR_RETURN(const data::ViewPlan plan, data::ViewPlan::Create(steps, seed));
+  if (plan.mix() != nullptr) {
+    return absl::InvalidArgumentError("mixup and cut_mix mix the images of a batch, and here is one; leave them out");
   }
-  RETORT_ASSIGN_OR_RETURN(data::AugmentPlan plan, data::AugmentPlan::Create(steps, seed));
-  return std::make_unique<AugmentSteps>(std::move(plan));
+  if (plan.crop() != nullptr) return std::make_unique<CropSteps>(*plan.crop());
+  return std::make_unique<AugmentSteps>(*plan.augment());
 }
 
 ops::Image ContactSheet(absl::Span<const ops::Image> images) {

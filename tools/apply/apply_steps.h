@@ -19,8 +19,7 @@ class Steps {
  public:
   virtual ~Steps() = default;
 
-  // InvalidArgument names the step at fault. Steps that begin with random_resized_crop or resize are those of
-  // data/crop_plan.h, others those of data/augment_plan.h.
+  // InvalidArgument names the step at fault. See data/views/view_plan.h.
   static absl::StatusOr<std::unique_ptr<Steps>> Create(
       const google::protobuf::RepeatedPtrField<config::AugmentStep>& steps, uint64_t seed);
 

@@ -30,10 +30,10 @@
 #include "google/protobuf/text_format.h"
 
 #include "retort/data/augment.pb.h"
-#include "retort/data/augment_plan.h"
 #include "retort/data/batcher.h"
-#include "retort/data/crop_plan.h"
 #include "retort/data/dataset.h"
+#include "retort/data/views/crop_plan.h"
+#include "retort/data/views/view_plan.h"
 #include "retort/nn/runtime.h"
 #include "retort/ops/codecs/decode_image.h"
 #include "retort/ops/codecs/image.h"
@@ -86,7 +86,7 @@ std::function<Case::Round()> Pass(int threads, const std::vector<const char*>& s
     if (!google::protobuf::TextFormat::ParseFromString(step, messages.Add())) std::exit(1);
   }
   auto batcher = std::make_shared<data::Batcher>(Must(
-      data::Batcher::Create(&Images(), Must(data::AugmentPlan::Create(messages, 7)),
+      data::Batcher::Create(&Images(), Must(data::ViewPlan::Create(messages, 7)),
                             {{0.4914, 0.4822, 0.4465}, {0.247, 0.2435, 0.2616}}, data::Batcher::Layout::kContiguous)));
   auto order = std::make_shared<std::vector<int64_t>>(kImages);
   std::iota(order->begin(), order->end(), 0);

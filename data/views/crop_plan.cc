@@ -1,8 +1,9 @@
-#include "retort/data/crop_plan.h"
+#include "retort/data/views/crop_plan.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
@@ -107,11 +108,12 @@ absl::StatusOr<CropPlan> CropPlan::Create(const google::protobuf::RepeatedPtrFie
   CropPlan plan;
   plan.seed_ = seed;
   // What has come: each kind must come after those below it.
-  enum { kNothing, kResize, kSized, kFlip, kErasing } state = kNothing;
+  enum { kNothing, kResize, kSized, kFlip, kPolicy, kErasing } state = kNothing;
+  int last_policy = AugmentStep::STEP_NOT_SET;
   const auto order = [](int i) {
     return absl::InvalidArgumentError(absl::StrFormat(
-        "augment step[%d] is out of place; views of photographs are made by random_resized_crop, or resize and "
-        "center_crop, then at most one flip, then at most one random_erasing",
+        "augment step[%d] is out of place; views of a size of their own are made by random_resized_crop, or resize and "
+        "center_crop, then at most one flip, one of each policy such as rand_augment, and one random_erasing",
         i));
   };
   for (int i = 0; i < steps.size(); ++i) {
@@ -152,13 +154,27 @@ absl::StatusOr<CropPlan> CropPlan::Create(const google::protobuf::RepeatedPtrFie
               absl::StrFormat("flip.probability is %g; permitted are 0..1", plan.flip_probability_));
         }
         break;
+      case AugmentStep::kAutoAugment:
+      case AugmentStep::kRandAugment:
+      case AugmentStep::kTrivialAugment:
+      case AugmentStep::kAugMix:
+      case AugmentStep::kColorJitter: {
+        // Policies are numbered in the order they must come in.
+        if (state < kSized || state > kPolicy || step.step_case() <= last_policy) return order(i);
+        state = kPolicy;
+        last_policy = step.step_case();
+        absl::StatusOr<AugmentPolicy> policy = AugmentPolicy::Create(step);
+        status = policy.status();
+        if (status.ok()) plan.policies_.push_back(*std::move(policy));
+        break;
+      }
       case AugmentStep::kRandomErasing:
-        if (state != kSized && state != kFlip) return order(i);
+        if (state < kSized || state == kErasing) return order(i);
         state = kErasing;
         plan.erasing_ = step.random_erasing();
         status = CheckErasing(plan.erasing_);
         break;
-      default:  // The kinds of AugmentPlan, which is for images that lie in memory at their own size, and none.
+      default:  // None, and the kinds of views that have the size of the images or are mixed.
         return order(i);
     }
     if (!status.ok()) {
@@ -167,7 +183,7 @@ absl::StatusOr<CropPlan> CropPlan::Create(const google::protobuf::RepeatedPtrFie
   }
   if (state < kSized) {
     return absl::InvalidArgumentError(
-        "augment gives no size to photographs; begin with random_resized_crop, or resize and center_crop");
+        "augment gives no size to the views; begin with random_resized_crop, or resize and center_crop");
   }
   if (state != kErasing) plan.erasing_.set_probability(0);
   return plan;
@@ -183,6 +199,17 @@ ops::Filter CropPlan::filter() const {
       return ops::Filter::kNearest;
   }
   return ops::Filter::kBilinear;
+}
+
+CropPlan CropPlan::Resized(int size) const {
+  CropPlan plan = *this;
+  if (is_random_) {
+    plan.crop_.set_size(size);
+  } else {
+    plan.resize_.set_size(Round(static_cast<double>(resize_.size()) * size / central_.size()));
+    plan.central_.set_size(size);
+  }
+  return plan;
 }
 
 ops::CropResizeParams CropPlan::Draw(int64_t image, int64_t view, int height, int width) const {

@@ -17,7 +17,10 @@ namespace retort::data {
 // Step s draws from Philox 4x32-10 with key = seed and counter = (image, view, step tag).
 class AugmentPlan {
  public:
-  // No steps: every view is the image itself. InvalidArgument where a kind appears twice or out of order, and where
+  // Every view is the image itself.
+  AugmentPlan() { erasing_.set_probability(0); }
+
+  // InvalidArgument where a kind appears twice or out of order, and where
   // there are both cutout and random_erasing.
   static absl::StatusOr<AugmentPlan> Create(const google::protobuf::RepeatedPtrField<config::AugmentStep>& steps,
                                             uint64_t seed);
@@ -34,8 +37,6 @@ class AugmentPlan {
   ops::BatchAssemblyParams Draw(int64_t image, int64_t view, int64_t height, int64_t width) const;
 
  private:
-  AugmentPlan() = default;
-
   uint64_t seed_ = 0;
   int32_t pad_ = 0;
   ops::Border border_ = ops::Border::kZero;

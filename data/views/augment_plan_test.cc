@@ -1,4 +1,4 @@
-#include "retort/data/augment_plan.h"
+#include "retort/data/views/augment_plan.h"
 
 #include <cstdint>
 #include <string>
@@ -11,7 +11,7 @@
 #include "gtest/gtest.h"
 
 #include "retort/data/augment.pb.h"
-#include "retort/data/crop_plan.h"
+#include "retort/data/views/crop_plan.h"
 
 namespace retort::data {
 namespace {
@@ -223,7 +223,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadSteps{"ErasingOfTooMuch",
                  {"flip {}", "random_erasing { max_area: 1.5 }"},
                  "step[1]: random_erasing has area 0.02..1.5"},
-        BadSteps{"ViewsOfTheirOwnSize", {"resize {}"}, "step[0] gives views a size of their own"},
+        BadSteps{"ViewsOfTheirOwnSize", {"resize {}"}, "step[0] is out of place: views have the size of the images"},
         BadSteps{"NegativePad", {"crop { pad: -1 }"}, "step[0]: crop.pad is -1; permitted are 0..64"},
         BadSteps{"ProbabilityAboveOne", {"flip { probability: 1.5 }"}, "flip.probability is 1.5; permitted are 0..1"},
         BadSteps{"ProbabilityNotANumber", {"flip { probability: nan }"}, "flip.probability is nan"}),

@@ -1,7 +1,9 @@
-// Which part of a photograph each view shows: geometry and random draws of the 224-class, as torchvision has them.
+// Which part of an image each view of a size of its own shows: geometry and random draws of the 224-class, as
+// torchvision has them.
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -9,6 +11,7 @@
 
 #include "retort/data/augment.pb.h"
 #include "retort/data/philox.h"
+#include "retort/data/policies/augment_policy.h"
 #include "retort/ops/resize/crop_resize_params.h"
 #include "retort/ops/resize/resample_weights.h"
 
@@ -58,18 +61,25 @@ Rectangle CentralSquare(int height, int width, int size);
 
 // (steps, seed) -> view of (image, view): stateless, the same for any batch size, order, thread or resume point.
 //
-//   training:    random_resized_crop { }, flip { }, random_erasing { }
+//   training:    random_resized_crop { }, flip { }, rand_augment { }, random_erasing { }
 //   evaluation:  resize { }, center_crop { }
 class CropPlan {
  public:
   // Steps come in this order: either random_resized_crop or resize (which center_crop must follow), then perhaps flip,
-  // then perhaps random_erasing. InvalidArgument names the step at fault.
+  // policies in the order of AugmentStep, and random_erasing. InvalidArgument names the step at fault.
   static absl::StatusOr<CropPlan> Create(const google::protobuf::RepeatedPtrField<config::AugmentStep>& steps,
                                          uint64_t seed);
 
   // Side of the views, which are square.
   int size() const { return is_random_ ? crop_.size() : central_.size(); }
   ops::Filter filter() const;
+
+  // The same boxes and draws, resized to `size` pixels a side; what center_crop leaves out keeps its share.
+  CropPlan Resized(int size) const;
+
+  // What happens to pixels between flip and erasing, in this order, with draws of seed().
+  const std::vector<AugmentPolicy>& policies() const { return policies_; }
+  uint64_t seed() const { return seed_; }
 
   // Of an image of height x width, both at least 1.
   ops::CropResizeParams Draw(int64_t image, int64_t view, int height, int width) const;
@@ -84,6 +94,7 @@ class CropPlan {
   config::CenterCrop central_;
   double flip_probability_ = 0;
   config::RandomErasing erasing_;
+  std::vector<AugmentPolicy> policies_;
 };
 
 }  // namespace retort::data

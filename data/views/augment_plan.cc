@@ -1,12 +1,12 @@
-#include "retort/data/augment_plan.h"
+#include "retort/data/views/augment_plan.h"
 
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
 
-#include "retort/data/crop_plan.h"
 #include "retort/data/philox.h"
+#include "retort/data/views/crop_plan.h"
 
 namespace retort::data {
 namespace {
@@ -41,7 +41,6 @@ absl::StatusOr<AugmentPlan> AugmentPlan::Create(const google::protobuf::Repeated
                                                 uint64_t seed) {
   AugmentPlan plan;
   plan.seed_ = seed;
-  plan.erasing_.set_probability(0);
   int previous = AugmentStep::STEP_NOT_SET;
   for (int i = 0; i < steps.size(); ++i) {
     const AugmentStep& step = steps[i];
@@ -95,10 +94,12 @@ absl::StatusOr<AugmentPlan> AugmentPlan::Create(const google::protobuf::Repeated
       case AugmentStep::kRandomResizedCrop:
       case AugmentStep::kResize:
       case AugmentStep::kCenterCrop:
-        return absl::InvalidArgumentError(
-            absl::StrFormat("augment step[%d] gives views a size of their own; here they have that of the images. "
-                            "Permitted are crop, flip, policies such as auto_augment, and cutout or random_erasing",
-                            i));
+      case AugmentStep::kMixup:
+      case AugmentStep::kCutMix:
+        return absl::InvalidArgumentError(absl::StrFormat(
+            "augment step[%d] is out of place: views have the size of the images unless the first step "
+            "gives them another. Permitted are crop, flip, policies such as auto_augment, and cutout or random_erasing",
+            i));
       case AugmentStep::STEP_NOT_SET:
         return absl::InvalidArgumentError(
             absl::StrFormat("augment step[%d] is empty; give crop, flip, auto_augment, rand_augment, trivial_augment, "

@@ -1,4 +1,4 @@
-#include "retort/data/crop_plan.h"
+#include "retort/data/views/crop_plan.h"
 
 #include <algorithm>
 #include <cmath>
@@ -146,6 +146,23 @@ TEST(CropPlanTest, ErasesAsOftenAndAsMuchAsAsked) {
   EXPECT_EQ(DrawErasing(whole, 224, 224, StepBits(3, 1, 0, 12)).height, 0);
 }
 
+TEST(CropPlanTest, ShowsTheSameBoxAtAnotherSize) {
+  const CropPlan plan = Plan({"random_resized_crop { size: 64 }", "flip {}", "rand_augment {}"});
+  const CropPlan resized = plan.Resized(96);
+  EXPECT_EQ(resized.size(), 96);
+  EXPECT_EQ(resized.policies().size(), 1u);
+  for (int64_t image = 0; image < 50; ++image) {
+    const ops::CropResizeParams a = plan.Draw(image, 3, 200, 300), b = resized.Draw(image, 3, 200, 300);
+    EXPECT_EQ(std::make_tuple(a.top, a.left, a.height, a.width, a.flip),
+              std::make_tuple(b.top, b.left, b.height, b.width, b.flip));
+    EXPECT_EQ(b.resized_height, 96);
+  }
+  const ops::CropResizeParams central =
+      Plan({"resize { size: 256 }", "center_crop { size: 224 }"}).Resized(112).Draw(0, 0, 300, 400);
+  EXPECT_EQ(central.resized_height, 128);
+  EXPECT_EQ(central.window_top, 8);
+}
+
 struct BadSteps {
   std::string name;
   std::vector<std::string> steps;
@@ -163,9 +180,18 @@ TEST_P(CropPlanBadStepsTest, AreRefused) {
 INSTANTIATE_TEST_SUITE_P(
     All, CropPlanBadStepsTest,
     ::testing::Values(
-        BadSteps{"None", {}, "gives no size to photographs"},
-        BadSteps{"ResizeAlone", {"resize {}"}, "gives no size to photographs"},
+        BadSteps{"None", {}, "gives no size to the views"},
+        BadSteps{"ResizeAlone", {"resize {}"}, "gives no size to the views"},
         BadSteps{"Empty", {""}, "step[0] is out of place"},
+        BadSteps{"PolicyAfterErasing",
+                 {"random_resized_crop {}", "random_erasing {}", "rand_augment {}"},
+                 "step[2] is out of place"},
+        BadSteps{"PoliciesTurned",
+                 {"random_resized_crop {}", "rand_augment {}", "auto_augment {}"},
+                 "step[2] is out of place"},
+        BadSteps{
+            "PolicyOutOfRange", {"random_resized_crop {}", "aug_mix { severity: 0 }"}, "step[1]: aug_mix.severity"},
+        BadSteps{"Cutout", {"random_resized_crop {}", "cutout {}"}, "step[1] is out of place"},
         BadSteps{"SmallImages", {"crop {}"}, "step[0] is out of place"},
         BadSteps{"CenterCropAlone", {"center_crop {}"}, "step[0] is out of place"},
         BadSteps{"TwoSizes", {"random_resized_crop {}", "resize {}"}, "step[1] is out of place"},
