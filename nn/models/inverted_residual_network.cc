@@ -143,7 +143,9 @@ class InvertedResidualNetworkModel final : public ModuleModel {
   Outputs Forward(const at::Tensor& images, const Request& request) override {
     Outputs outputs;
     TapKeeper taps(request, &outputs);
-    at::Tensor x = Activate(architecture_.activation, stem_.Forward(images));
+    at::Tensor x = stem_.Forward(images);
+    taps.Keep("stem.preact", x);
+    x = Activate(architecture_.activation, taps.Wants("stem.preact") ? x.clone() : x);
     taps.Keep("stem", x);
     for (Block& block : blocks_) {
       x = block.Forward(x, training());
@@ -157,7 +159,7 @@ class InvertedResidualNetworkModel final : public ModuleModel {
   }
 
   std::vector<std::string> TapNames() const override {
-    std::vector<std::string> names = {"stem"};
+    std::vector<std::string> names = {"stem.preact", "stem"};
     for (const Block& block : blocks_) {
       if (!block.tap().empty()) names.push_back(block.tap());
     }

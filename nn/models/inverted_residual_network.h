@@ -21,8 +21,8 @@ enum class Activation { kRelu, kRelu6, kHardswish, kSilu };
 //   -> 1x1 convolution [B,head_width,.,.], BatchNorm, activation -> mean over H,W: the embedding [B,head_width]
 //   -> linear and activation [B,hidden], if hidden > 0 -> dropout -> linear: logits [B,K]
 //
-// Strides round sizes up. Taps: "stem" after its activation, and the outputs of the blocks that have a `tap`; a block
-// ends in a normalisation, so that there is nothing before an activation to be had.
+// Strides round sizes up. Taps: "stem.preact" and "stem", before and after its activation, and the outputs of the
+// blocks that have a `tap`. A block is linear at its end, so that a stage has no activation, and no tap before one.
 struct InvertedResidualNetwork {
   // What multiplies the channels of x in [0,1]: gate(fc2(activation(fc1(mean of x over H,W)))).
   enum class Gate { kHardSigmoid, kSigmoid };

@@ -78,6 +78,7 @@ class NotebookCnnModel final : public ModuleModel {
     for (size_t stage = 0; stage < stages_.size(); ++stage) {
       for (Layer& layer : stages_[stage]) {
         x = at::conv2d(x, layer.convolution.Weight(), layer.convolution.Bias(), /*stride=*/1, /*padding=*/1);
+        if (&layer == &stages_[stage].back()) taps.Keep(TapName(stage) + ".preact", x);
         x = layer.norm->forward(at::elu(x));
       }
       x = at::max_pool2d(x, /*kernel_size=*/2);
@@ -93,7 +94,7 @@ class NotebookCnnModel final : public ModuleModel {
   std::vector<std::string> TapNames() const override {
     std::vector<std::string> names;
     for (size_t stage = 0; stage < stages_.size(); ++stage) names.push_back(TapName(stage));
-    return names;
+    return WithPreactivations(names);
   }
 
  private:

@@ -23,7 +23,8 @@ namespace retort::nn {
 // g v / |v|, with one g and one norm an output channel and g = |v| at first.
 //
 // Parameters carry the notebook's names: "features.0.bias", "features.0.weight_g", "features.0.weight_v", ...,
-// "classifier.3.bias". Taps are the outputs of the stages, "stage1", ..., the last one being "features".
+// "classifier.3.bias". Taps are the outputs of the stages, "stage1", ..., the last one being "features"; and
+// "<tap>.preact", what the stage's last ELU sees, before BatchNorm and pool, so twice as high and wide.
 struct NotebookCnn {
   struct Stage {
     int64_t width = 0;

@@ -25,7 +25,7 @@ struct Case {
 void PrintTo(const Case& model, std::ostream* stream) { *stream << model.config << ", by " << model.source; }
 
 // "timm" is timm 1.0.31: the sum of numel() over parameters() of the named model; "torchvision" likewise is 0.26.0,
-// "RepDistiller" HobbitLong/RepDistiller at 100 classes.
+// "RepDistiller" HobbitLong/RepDistiller at 100 classes, "references/definitions" the modules of that folder.
 const Case kCases[] = {
     {"deep_nn", "deep_nn {}", 10, 32, 32, 1186986, "the knowledge-distillation tutorial"},
     {"light_nn", "light_nn {}", 10, 32, 32, 267738, "the knowledge-distillation tutorial"},
@@ -40,8 +40,11 @@ const Case kCases[] = {
      "the experiment"},
     {"resnet18", "resnet {}", 100, 224, 224, 11227812, "torchvision resnet18"},
     {"resnet50_cifar", "resnet { depth: RESNET_50 stem: CIFAR }", 100, 32, 32, 23705252, "RepDistiller ResNet50"},
+    {"resnet8", "cifar_resnet { depth: 8 }", 100, 32, 32, 83892, "references/definitions"},
+    {"resnet14", "cifar_resnet { depth: 14 }", 100, 32, 32, 181108, "references/definitions"},
     {"resnet20", "cifar_resnet { depth: 20 }", 100, 32, 32, 278324, "RepDistiller resnet20"},
     {"resnet32", "cifar_resnet { depth: 32 }", 100, 32, 32, 472756, "RepDistiller resnet32"},
+    {"resnet44", "cifar_resnet { depth: 44 }", 100, 32, 32, 667188, "references/definitions"},
     {"resnet56", "cifar_resnet { depth: 56 }", 100, 32, 32, 861620, "RepDistiller resnet56"},
     {"resnet110", "cifar_resnet { depth: 110 }", 100, 32, 32, 1736564, "RepDistiller resnet110"},
     {"resnet8x4", "cifar_resnet { depth: 8 stem_width: 32 width: 64 }", 100, 32, 32, 1233540, "RepDistiller resnet8x4"},
@@ -52,7 +55,10 @@ const Case kCases[] = {
     {"wrn_40_2", "wide_resnet { depth: 40 widen: 2 }", 100, 32, 32, 2255156, "RepDistiller wrn_40_2"},
     {"wrn_28_10", "wide_resnet { depth: 28 widen: 10 }", 10, 32, 32, 36479194, "the paper's 36.5 million"},
     {"vgg8", "vgg { depth: VGG_8 }", 100, 32, 32, 3965028, "RepDistiller vgg8"},
+    {"vgg11", "vgg { depth: VGG_11 }", 100, 32, 32, 9277284, "references/definitions"},
     {"vgg13", "vgg { depth: VGG_13 }", 100, 32, 32, 9462180, "RepDistiller vgg13"},
+    {"vgg16", "vgg { depth: VGG_16 }", 100, 32, 32, 14774436, "references/definitions"},
+    {"vgg19", "vgg { depth: VGG_19 }", 100, 32, 32, 20086692, "references/definitions"},
     {"mobilenet_v2_half", "mobilenet_v2 { form: BENCHMARK width_multiplier: 0.5 }", 100, 32, 32, 812836,
      "RepDistiller MobileNetV2"},
     {"shufflenet_v1", "shufflenet_v1 {}", 100, 32, 32, 949258, "RepDistiller ShuffleV1"},
@@ -81,6 +87,10 @@ const Case kCases[] = {
     {"vit_base16", "vit { width: 768 heads: 12 }", 100, 224, 224, 85875556, "timm vit_base_patch16_224"},
     {"vit_base32", "vit { patch: 32 width: 768 heads: 12 }", 1000, 224, 224, 88224232, "timm vit_base_patch32_224"},
     {"vit_large16", "vit { width: 1024 depth: 24 heads: 16 }", 1000, 224, 224, 304326632, "timm vit_large_patch16_224"},
+    {"vit_large32", "vit { patch: 32 width: 1024 depth: 24 heads: 16 }", 1000, 224, 224, 306535400,
+     "timm vit_large_patch32_224 with 1000 classes"},
+    {"vit_tiny32", "vit { patch: 32 }", 1000, 224, 224, 6131560,
+     "timm VisionTransformer(patch_size=32, embed_dim=192)"},
     {"deit_tiny16", "vit { distillation_token: true }", 1000, 224, 224, 5910800,
      "timm deit_tiny_distilled_patch16_224"},
     {"deit_base16_384", "vit { width: 768 heads: 12 distillation_token: true }", 1000, 384, 384, 87630032,

@@ -7,7 +7,6 @@
 #include "ATen/ops/dropout.h"
 #include "ATen/ops/linear.h"
 #include "ATen/ops/max_pool2d.h"
-#include "ATen/ops/relu.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "torch/nn/modules/conv.h"
@@ -59,8 +58,7 @@ class TutorialCnnModel final : public ModuleModel {
       // neither values nor gradients, but ReLU after the pool touches a quarter of the memory: LightNn's training
       // step at batch 128 went from 14.6 to 16.7 thousand images/s (two AVX-512 cores, f32, channels_last).
       if (convolution.pool) x = at::max_pool2d(x, /*kernel_size=*/2);
-      x.relu_();
-      taps.Keep(convolution.tap, x);
+      x = taps.Relu(convolution.tap, x);
     }
     // flatten() goes by the dimensions, C,H,W, also where memory is channels_last.
     x = x.flatten(1);
@@ -74,7 +72,7 @@ class TutorialCnnModel final : public ModuleModel {
   std::vector<std::string> TapNames() const override {
     std::vector<std::string> names;
     for (const Stage& convolution : convolutions_) names.push_back(convolution.tap);
-    return names;
+    return WithPreactivations(names);
   }
 
  private:

@@ -19,7 +19,8 @@ namespace retort::nn {
 //   -> linear, ReLU [B,hidden] -> dropout -> linear, logits [B,K]
 //
 // Parameters carry the tutorial's names: "features.0.weight", ..., "classifier.3.bias". Taps are the outputs of the
-// stages: "conv1", "conv2", ..., the last one being "features".
+// stages: "conv1", "conv2", ..., the last one being "features"; and "<tap>.preact", what the ReLU sees, so pooled where
+// the stage pools.
 struct TutorialCnn {
   struct Stage {
     int64_t filters = 0;

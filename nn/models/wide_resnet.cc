@@ -47,10 +47,13 @@ class Block {
   torch::nn::Conv2d shortcut_{nullptr};
 };
 
-at::Tensor ReluAfterTap(TapKeeper* taps, const std::string& name, at::Tensor x) {
-  if (!taps->Wants(name)) return x.relu_();
-  taps->Keep(name, x);
-  return at::relu(x);
+// ReLU(x), in place where nobody sees x, the normalised output of `stage`.
+at::Tensor Activated(TapKeeper* taps, const std::string& stage, at::Tensor x) {
+  const std::string preactivation = stage + ".preact";
+  taps->Keep(preactivation, x);
+  x = taps->Wants(preactivation) ? at::relu(x) : x.relu_();
+  taps->Keep(stage + ".act", x);
+  return x;
 }
 
 class WideResNet final : public ModuleModel {
@@ -83,21 +86,25 @@ class WideResNet final : public ModuleModel {
       for (Block& block : stages_[stage]) {
         at::Tensor active = block.Normalised(x);
         // A stage's first block normalises what the stage before, or the stem, has left.
-        const bool first = stage > 0 && &block == &stages_[stage].front();
-        active = first ? ReluAfterTap(&taps, tap + ".preact", active) : active.relu_();
+        const bool first = &block == &stages_[stage].front();
+        active = first ? Activated(&taps, tap, active) : active.relu_();
         x = block.Forward(x, active, dropout_, training());
       }
       tap = absl::StrCat("stage", stage + 1);
       taps.Keep(tap, x);
     }
-    x = MeanPool(ReluAfterTap(&taps, tap + ".preact", bn1_->forward(x)));
+    x = MeanPool(Activated(&taps, tap, bn1_->forward(x)));
     if (request.embedding) outputs.embedding = x;
     outputs.logits = fc_->forward(x);
     return outputs;
   }
 
   std::vector<std::string> TapNames() const override {
-    return {"stem", "stage1", "stage1.preact", "stage2", "stage2.preact", "stage3", "stage3.preact"};
+    std::vector<std::string> names;
+    for (const char* stage : {"stem", "stage1", "stage2", "stage3"}) {
+      for (const char* suffix : {"", ".preact", ".act"}) names.push_back(absl::StrCat(stage, suffix));
+    }
+    return names;
   }
 
  private:

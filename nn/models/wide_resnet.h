@@ -18,9 +18,10 @@ namespace retort::nn {
 //      block's input; where the channels change, to a 1x1 convolution of the first ReLU's output
 //   -> BatchNorm, ReLU, mean over H,W: the embedding [B,64w] -> linear: logits [B,K]
 //
-// Taps: stem, stage1 to stage3, the raw sums that leave a stage, which no normalisation or ReLU has seen; and
-// "stage<s>.preact", the sum through the BatchNorm that follows it (the next stage's first, or the last of all), before
-// its ReLU. Any H, W >= 1. InvalidArgument unless depth is 10, 16, 22, ..., and C, H, W, K are positive.
+// Taps: stem, stage1 to stage3, the raw sums that leave a stage, which no normalisation or ReLU has seen;
+// "<tap>.preact", the sum through the BatchNorm that follows it (the next stage's first, or the last of all); and
+// "<tap>.act", that through its ReLU. Any H, W >= 1. InvalidArgument unless depth is 10, 16, 22, ..., and C, H, W, K
+// are positive.
 absl::StatusOr<std::unique_ptr<Model>> MakeWideResNet(const config::WideResNet& config, const ModelShape& shape);
 
 }  // namespace retort::nn

@@ -28,8 +28,29 @@ class Case:
     heads: Callable = lambda model, x: (model(x),)  # logits of each classifier in training mode
 
 
+def output_of(module, then):
+    """A tap: `then` of what the module gives in a pass, or of its last pass."""
+
+    def tap(model, x):
+        kept = []
+        handle = model.get_submodule(module).register_forward_hook(lambda _, __, output: kept.append(output.clone()))
+        model(x)
+        handle.remove()
+        return then(kept[-1])
+
+    return tap
+
+
+def pooled(value):
+    return torch.nn.functional.max_pool2d(value, 2)
+
+
 def tutorial(name, layers, hidden, taps):
-    """A network of the PyTorch distillation tutorial. layers: output channels of a convolution and its ReLU, or "pool"."""
+    """A network of the PyTorch distillation tutorial. layers: output channels of a convolution and its ReLU, or "pool".
+    taps: the index of each tap's convolution, and whether a pool follows."""
+
+    def preactivation(index, pools):
+        return output_of(f"features.{index}", pooled) if pools else f"features.{index}"
 
     def build():
         features, channels, side = torch.nn.Sequential(), 3, 32
@@ -52,17 +73,21 @@ def tutorial(name, layers, hidden, taps):
         config=f"{name} {{ dropout: 0 }}",
         source="pytorch/tutorials: beginner_source/knowledge_distillation_tutorial.py",
         build=build,
-        taps={**taps, "features": "features", "embedding": "flatten"},
+        taps={
+            **{tap: f"features.{index + 1 + pools}" for tap, (index, pools) in taps.items()},
+            **{tap + ".preact": preactivation(index, pools) for tap, (index, pools) in taps.items()},
+            "embedding": "flatten",
+        },
         height=32,
         width=32,
     )
 
 
-def resnet(depth, blocks, stem="IMAGENET", **size):
+def resnet(depth, blocks, stem="IMAGENET", zero_init=False, **size):
     """torchvision.models.resnet<depth>; `blocks` a stage, to find the ReLUs."""
 
     def build():
-        model = getattr(torchvision.models, f"resnet{depth}")(num_classes=K)
+        model = getattr(torchvision.models, f"resnet{depth}")(num_classes=K, zero_init_residual=zero_init)
         if stem == "CIFAR":
             model.conv1 = torch.nn.Conv2d(3, 64, 3, padding=1, bias=False)
             model.maxpool = torch.nn.Identity()
@@ -74,8 +99,8 @@ def resnet(depth, blocks, stem="IMAGENET", **size):
         taps[f"stage{stage}"] = last
         taps[f"stage{stage}.preact"] = (last + ".relu", "input")  # the last of its calls
     return Case(
-        name=f"resnet{depth}" + ("_cifar" if stem == "CIFAR" else ""),
-        config=f"resnet {{ depth: RESNET_{depth} stem: {stem} }}",
+        name=f"resnet{depth}" + ("_cifar" if stem == "CIFAR" else "_zero_init" if zero_init else ""),
+        config=f"resnet {{ depth: RESNET_{depth} stem: {stem}" + (" zero_init_residual: true }" if zero_init else " }"),
         source=f"torchvision 0.26.0 models.resnet{depth}" + (", 3x3 stem, no pool" if stem == "CIFAR" else ""),
         build=build,
         taps=taps,
@@ -115,8 +140,9 @@ def vit(name, config, height=64, width=64, distilled=False, **options):
 
 
 def multi_view_student():
-    taps = {"embed": "tokens"}
+    taps = {"embed": "tokens", "embedding": "token"}
     for block in range(6):
+        taps[f"block{block + 1}.attention"] = f"blocks.{block}.attn.probabilities"
         taps[f"block{block + 1}"] = f"blocks.{block}"
     return Case(
         name="multi_view_student",
@@ -151,21 +177,20 @@ def small_resnet(name, config, blocks, stem_width=16, stage_width=16, fan_out=Tr
 
 
 def wide_resnet(depth, widen, **size):
+    taps = {"embedding": "pool"}
+    for tap, module, norm in (
+        ("stem", "conv1", "block1.layer.0.bn1"),
+        ("stage1", "block1", "block2.layer.0.bn1"),
+        ("stage2", "block2", "block3.layer.0.bn1"),
+        ("stage3", "block3", "bn1"),
+    ):
+        taps.update({tap: module, tap + ".preact": norm, tap + ".act": output_of(norm, torch.relu)})
     return Case(
         name=f"wrn_{depth}_{widen}",
         config=f"wide_resnet {{ depth: {depth} widen: {widen} }}",
         source="definitions/residual_networks.py WideResNet",
         build=lambda: residual_networks.WideResNet(depth, widen, K),
-        taps={
-            "stem": "conv1",
-            "stage1": "block1",
-            "stage1.preact": "block2.layer.0.bn1",
-            "stage2": "block2",
-            "stage2.preact": "block3.layer.0.bn1",
-            "stage3": "block3",
-            "stage3.preact": "bn1",
-            "embedding": "pool",
-        },
+        taps=taps,
         **{"height": 32, "width": 32, **size},
     )
 
@@ -194,7 +219,9 @@ def plain_cnn(widths, hidden):
         build=lambda: plain_networks.PlainCnn(widths, hidden, K, 32),
         taps={
             **{f"conv{i + 1}": f"features.{2 * i + 1}" for i in range(len(widths) - 1)},
+            **{f"conv{i + 1}.preact": f"features.{2 * i}" for i in range(len(widths) - 1)},
             "features": "features",
+            "features.preact": output_of(f"features.{2 * len(widths) - 2}", pooled),
             "embedding": "flatten",
         },
         height=32,
@@ -204,14 +231,15 @@ def plain_cnn(widths, hidden):
 
 def notebook(name, config, widths, convolutions, hidden, raw_weight=False):
     pools = [3 * convolutions * (stage + 1) + stage for stage in range(len(widths))]
+    names = [f"stage{stage + 1}" for stage in range(len(widths) - 1)] + ["features"]
     return Case(
         name=name,
         config=config,
         source="definitions/plain_networks.py NotebookCnn",
         build=lambda: plain_networks.NotebookCnn(widths, convolutions, hidden, K, 32, raw_weight),
         taps={
-            **{f"stage{stage}": f"features.{index}" for stage, index in enumerate(pools[:-1], 1)},
-            "features": "features",
+            **{name: f"features.{index}" for name, index in zip(names, pools)},
+            **{name + ".preact": f"features.{index - 3}" for name, index in zip(names, pools)},
             "embedding": "flatten",
         },
         height=32,
@@ -219,9 +247,12 @@ def notebook(name, config, widths, convolutions, hidden, raw_weight=False):
     )
 
 
-def torchvision_model(name, config, build, stage_modules, stem="features.0", pool="avgpool", **size):
-    """A model of torchvision.models that names its stages' last modules."""
+def torchvision_model(name, config, build, stage_modules, stem="features.0", pool="avgpool", activated=True, **size):
+    """A model of torchvision.models that names its stages' last modules. `activated`: the stem is convolution, norm,
+    activation."""
     taps = {"stem": stem, "embedding": pool}
+    if activated:
+        taps["stem.preact"] = stem + ".1"
     taps.update({f"stage{stage}": module for stage, module in enumerate(stage_modules, 1)})
     return Case(name=name, config=config, source="torchvision 0.26.0 models." + name, build=build, taps=taps, **size)
 
@@ -247,8 +278,22 @@ def mobilenet_v3(size, stages, multiplier=1.0):
 
 
 def shufflenet_v2(size, **shape):
-    taps = {"stem": "conv1", "stem.preact": "conv1.1"}
-    taps.update({f"stage{stage}": f"stage{stage + 1}" for stage in (1, 2, 3)})
+    def preactivation(block):
+        """Both halves of a block's output before they are shuffled, the right one before its ReLU."""
+
+        def tap(model, x):
+            left = []
+            handle = model.get_submodule(block).register_forward_pre_hook(lambda _, x: left.append(x[0].chunk(2, 1)[0]))
+            right = output_of(block + ".branch2.6", lambda value: value)(model, x)
+            handle.remove()
+            return torch.cat([left[0], right], 1)
+
+        return tap
+
+    taps = {"stem": "conv1", "stem.preact": "conv1.1", "embedding": output_of("conv5", lambda value: value.mean((2, 3)))}
+    for stage, blocks in enumerate((4, 8, 4), 1):
+        taps[f"stage{stage}"] = f"stage{stage + 1}"
+        taps[f"stage{stage}.preact"] = preactivation(f"stage{stage + 1}.{blocks - 1}")
     return Case(
         name=f"shufflenet_v2_x{size}",
         config=f"shufflenet_v2 {{ size: X{size} }}",
@@ -262,11 +307,12 @@ def shufflenet_v2(size, **shape):
 FAMILIES = {
     "deep_nn": [
         tutorial("deep_nn", [128, 64, "pool", 64, 32, "pool"], 512,
-                 {"conv1": "features.1", "conv2": "features.4", "conv3": "features.6"}),
+                 {"conv1": (0, False), "conv2": (2, True), "conv3": (5, False), "features": (7, True)}),
     ],
-    "light_nn": [tutorial("light_nn", [16, "pool", 16, "pool"], 256, {"conv1": "features.2"})],
+    "light_nn": [tutorial("light_nn", [16, "pool", 16, "pool"], 256, {"conv1": (0, True), "features": (3, True)})],
     "resnet": [
         resnet(18, [2, 2, 2, 2], height=64, width=80),
+        resnet(18, [2, 2, 2, 2], zero_init=True, height=32, width=32),
         resnet(34, [3, 4, 6, 3]),
         resnet(50, [3, 4, 6, 3]),
         resnet(50, [3, 4, 6, 3], stem="CIFAR", height=32, width=32),
@@ -275,14 +321,28 @@ FAMILIES = {
     ],
     "cifar_resnet": [
         small_resnet("resnet8", "cifar_resnet { depth: 8 }", [1, 1, 1]),
+        small_resnet("resnet14", "cifar_resnet { depth: 14 }", [2, 2, 2]),
         small_resnet("resnet20", "cifar_resnet { depth: 20 }", [3, 3, 3], height=32, width=40),
+        small_resnet("resnet32", "cifar_resnet { depth: 32 }", [5, 5, 5], height=16, width=24),
+        small_resnet("resnet44", "cifar_resnet { depth: 44 }", [7, 7, 7], height=16, width=16),
+        small_resnet("resnet56", "cifar_resnet { depth: 56 }", [9, 9, 9], height=16, width=16),
+        small_resnet("resnet110", "cifar_resnet { depth: 110 }", [18, 18, 18], height=16, width=16),
         small_resnet("resnet8x4", "cifar_resnet { depth: 8 stem_width: 32 width: 64 }", [1, 1, 1], 32, 64),
+        small_resnet("resnet32x4", "cifar_resnet { depth: 32 stem_width: 32 width: 64 }", [5, 5, 5], 32, 64, height=16,
+                     width=16),
     ],
-    "wide_resnet": [wide_resnet(10, 1, height=30, width=41), wide_resnet(16, 2)],
+    "wide_resnet": [
+        wide_resnet(10, 1, height=30, width=41),
+        wide_resnet(16, 2),
+        wide_resnet(40, 1, height=16, width=16),
+        wide_resnet(40, 2, height=16, width=16),
+    ],
     "vgg": [
         vgg(8, [1, 1, 1, 1, 1], 32),
         vgg(8, [1, 1, 1, 1, 1], 64),
+        vgg(11, [1, 1, 2, 2, 2], 32),
         vgg(13, [2, 2, 2, 2, 2], 32),
+        vgg(16, [2, 2, 3, 3, 3], 32),
         vgg(19, [2, 2, 4, 4, 4], 32),
     ],
     "residual": [
@@ -302,6 +362,7 @@ FAMILIES = {
             build=lambda: mobile_networks.MobileNetV2(0.5, K),
             taps={
                 "stem": "conv1",
+                "stem.preact": "conv1.1",
                 "stage1": "blocks.1",
                 "stage2": "blocks.2",
                 "stage3": "blocks.4",
@@ -362,6 +423,7 @@ FAMILIES = {
             lambda: torchvision.models.convnext_tiny(num_classes=K, stochastic_depth_prob=0),
             ["features.1", "features.3", "features.5", "features.7"],
             pool="classifier.0",
+            activated=False,
         ),
     ],
     "vit": [

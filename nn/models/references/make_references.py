@@ -9,12 +9,15 @@ For each case of a family (families.py) it takes the library's model and records
     torch.manual_seed(42) and construction (or none, where the library has no model of that kind);
   - in evaluation mode, float64: logits of 1 and of 7 images, fingerprints of embedding and taps, and how far PyTorch's
     own float32 is from that, contiguous or channels_last;
+  - in training mode the same logits, of each classifier (of 1 image where BatchNorm takes that), and for 7 images a
+    fingerprint of each parameter's gradient, with the norm of what float32 has it wrong by;
   - after three steps of SGD on 7 images each: the same logits, and a fingerprint of each running statistic.
 
 Before computing, every weight and statistic is moved off its default: see fill(). All pseudo-random numbers come from
 hash_uniform(), which the test computes too, so no weights need to be stored.
 """
 
+import copy
 import json
 import os
 import sys
@@ -86,19 +89,52 @@ def noise(single, double):
 
 
 def train(model, case):
-    """Three steps of plain SGD; dropout is off in all cases."""
+    """Three steps of plain SGD; dropout is off in all cases. Logits of each classifier and gradients of the first."""
     model.train()
     dtype = next(model.parameters()).dtype
     labels = torch.arange(7) % CLASSES
+    first = None
     for step in range(STEPS):
         heads = case.heads(model, images(f"step{step}", 7, case).to(dtype))
         loss = sum(torch.nn.functional.cross_entropy(logits, labels) for logits in heads) / len(heads)
         gradients = torch.autograd.grad(loss, list(model.parameters()), allow_unused=True)
+        first = first or (heads, dict(zip((name for name, _ in model.named_parameters()), gradients)))
         with torch.no_grad():
             for parameter, gradient in zip(model.parameters(), gradients):
                 if gradient is not None:
                     parameter -= RATE * gradient
     model.eval()
+    return first
+
+
+def train_logits_of_one(model, case):
+    """Logits of each classifier for a batch of 1 in training mode, or None where BatchNorm refuses it; changes nothing."""
+    model = copy.deepcopy(model).train()
+    try:
+        with torch.no_grad():
+            return case.heads(model, images("images", 1, case).to(next(model.parameters()).dtype))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        return None
+
+
+def training_logits(singles, double):
+    """Exact logits of each classifier, and float32's largest error."""
+    return {
+        "heads": [rows(head) for head in double],
+        "noise": max(noise(ours, exact) for single in singles for ours, exact in zip(single, double)),
+    }
+
+
+def add_gradients(tensors, singles, double):
+    """Gives each trained tensor's entry its gradient's fingerprint and the norm of float32's error."""
+    for entry in tensors:
+        exact = double.get(entry["name"])
+        if exact is None:
+            continue
+        error = max(float((single[entry["name"]].double() - exact).norm()) for single in singles)
+        entry["gradient"] = [float(f"{value:.8g}") for value in fingerprint(exact)] + [float(f"{error:.2g}")]
 
 
 def capture(model, case, x):
@@ -115,7 +151,7 @@ def capture(model, case, x):
     for tap, where in case.taps.items():
         if callable(where):
             with torch.no_grad():
-                found[tap] = where(model, x)
+                found[tap] = where(model, x).clone()
         elif isinstance(where, tuple):
             handles.append(modules[where[0]].register_forward_pre_hook(keep(tap)))
         else:
@@ -171,8 +207,12 @@ def reference(case):
         embedding = captured["embedding"].flatten(1)
         result["embedding"] = {"shape": list(embedding.shape), "fingerprint": fingerprint(embedding)}
 
-    for each in (*singles, double):
-        train(each, case)
+    of_one = [train_logits_of_one(each, case) for each in (*singles, double)]
+    logits, gradients = zip(*[train(each, case) for each in (*singles, double)])
+    result["training"] = {"7": training_logits(logits[:-1], logits[-1])}
+    if of_one[-1] is not None:
+        result["training"]["1"] = training_logits(of_one[:-1], of_one[-1])
+    add_gradients(tensors, gradients[:-1], gradients[-1])
     with torch.no_grad():
         x = images("images", 7, case)
         exact = double(x.double())

@@ -11,10 +11,12 @@ class Attention(nn.Module):
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
+        self.probabilities = nn.Softmax(-1)
 
     def forward(self, x):
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.qkv(x).chunk(3, -1))
-        return self.proj(nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        probabilities = self.probabilities(q @ k.mT / q.shape[-1] ** 0.5)
+        return self.proj((probabilities @ v).transpose(1, 2).flatten(2))
 
 
 class Mlp(nn.Module):
@@ -50,6 +52,7 @@ class MultiViewStudent(nn.Module):
         self.tokens = nn.Identity()
         self.blocks = nn.Sequential(*[Block(width, heads, hidden) for _ in range(depth)])
         self.norm = nn.LayerNorm(width)
+        self.token = nn.Identity()
         self.head = nn.Linear(width, classes)
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         nn.init.trunc_normal_(self.cls_token, std=0.02)
@@ -61,4 +64,4 @@ class MultiViewStudent(nn.Module):
     def forward(self, x):
         patches = self.patch_embed.proj(x).flatten(2).mT
         x = self.tokens(torch.cat([self.cls_token.expand(len(x), -1, -1), patches], 1) + self.pos_embed)
-        return self.head(self.norm(self.blocks(x))[:, 0])
+        return self.head(self.token(self.norm(self.blocks(x))[:, 0]))
