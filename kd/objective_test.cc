@@ -1,5 +1,6 @@
 #include "retort/kd/objective.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -63,6 +64,50 @@ TEST(ObjectiveTermsTest, EachIsBuiltAndBearsTheNameOfItsField) {
     const absl::StatusOr<Objective> objective = Objective::Create(config);
     ASSERT_TRUE(objective.ok()) << objective.status();
     EXPECT_EQ(objective->names()[0], terms.field(i)->name());
+  }
+}
+
+// One pair of taps in each `pair` that the message has.
+void AddPairs(google::protobuf::Message* message) {
+  const google::protobuf::FieldDescriptor* const field = message->GetDescriptor()->FindFieldByName("pair");
+  if (field == nullptr) return;
+  google::protobuf::Message* const pair = field->is_repeated()
+                                              ? message->GetReflection()->AddMessage(message, field)
+                                              : message->GetReflection()->MutableMessage(message, field);
+  ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString("student: 's' teacher: 't'", pair));
+}
+
+TEST(TermFactsTest, AreThereAndAgreeWithWhatTheTermNeeds) {
+  using Facts = config::TermFacts;
+  const google::protobuf::OneofDescriptor& terms = *config::Term::descriptor()->FindOneofByName("term");
+  for (int i = 0; i < terms.field_count(); ++i) {
+    const google::protobuf::FieldDescriptor& field = *terms.field(i);
+    SCOPED_TRACE(field.name());
+    const Facts& facts = field.message_type()->options().GetExtension(config::facts);
+    EXPECT_FALSE(facts.formula().empty());
+    EXPECT_FALSE(facts.source().empty());
+    config::Objective config;
+    config::Term* const term = config.add_term();
+    AddPairs(term->GetReflection()->MutableMessage(term, &field));
+    const Needs needs = Objective::Create(config)->needs();
+    const auto reads = [&](Facts::Tensor tensor) {
+      return std::count(facts.reads().begin(), facts.reads().end(), tensor) == 1;
+    };
+    const auto caches = [&](Facts::Target target) {
+      return std::count(facts.caches().begin(), facts.caches().end(), target) == 1;
+    };
+    EXPECT_EQ(reads(Facts::STUDENT_TAPS), !needs.student.taps.empty());
+    EXPECT_EQ(reads(Facts::TEACHER_TAPS), !needs.targets.taps.empty());
+    EXPECT_EQ(reads(Facts::STUDENT_EMBEDDING), needs.student.embedding);
+    EXPECT_EQ(reads(Facts::TEACHER_EMBEDDING), needs.targets.embedding);
+    EXPECT_EQ(reads(Facts::IMAGES), needs.student_image_gradient);
+    EXPECT_EQ(reads(Facts::IMAGE_GRADIENTS), needs.targets.gradients.images);
+    EXPECT_EQ(reads(Facts::TAP_GRADIENTS), !needs.targets.gradients.taps.empty());
+    EXPECT_EQ(facts.caches_size() > 0, needs.teacher);
+    EXPECT_EQ(caches(Facts::LOGITS), reads(Facts::TEACHER_LOGITS));
+    EXPECT_EQ(caches(Facts::EMBEDDING), reads(Facts::TEACHER_EMBEDDING));
+    EXPECT_EQ(caches(Facts::INPUT_GRADIENT), reads(Facts::IMAGE_GRADIENTS));
+    EXPECT_EQ(caches(Facts::GRADIENT_MAPS), reads(Facts::TAP_GRADIENTS));
   }
 }
 

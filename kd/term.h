@@ -37,7 +37,9 @@ struct Step {
   // `partner_labels`. Validation of configs says which terms permit it.
   at::Tensor lambda;          // f32 [B], 0..1
   at::Tensor partner_labels;  // i64 [B]
-  int64_t epoch = 0;          // from 0
+  // i64 [B,M], images that each one is contrasted with; undefined, as in a training: the term draws them.
+  at::Tensor negatives;
+  int64_t epoch = 0;  // from 0
 };
 
 struct GradientRequest {

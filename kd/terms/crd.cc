@@ -48,7 +48,10 @@ class Crd final : public Term {
     const at::Tensor teacher = Direction((*teacher_)(step.teacher.embedding));
     const at::Tensor index = step.index.to(classes_.device());
     classes_.index_copy_(0, index, step.labels.to(classes_.device()).to(classes_.scalar_type()));
-    RETORT_ASSIGN_OR_RETURN(const at::Tensor negatives, Negatives(step.labels.cpu()));
+    at::Tensor negatives = step.negatives;
+    if (!negatives.defined()) {
+      RETORT_ASSIGN_OR_RETURN(negatives, Negatives(step.labels.cpu()));
+    }
     const at::Tensor rows = at::cat({index.unsqueeze(1), negatives.to(index.device())}, 1);
     const at::Tensor loss = memory_->Loss(student, teacher, rows);
     memory_->Update(student, teacher, index);
@@ -71,6 +74,17 @@ class Crd final : public Term {
     if (batch > 0 && (step.index.min().item<int64_t>() < 0 || step.index.max().item<int64_t>() >= samples_)) {
       return absl::OutOfRangeError(
           absl::StrCat("crd: an index beyond the ", samples_, " training images it was prepared for"));
+    }
+    const at::Tensor& negatives = step.negatives;
+    if (!negatives.defined()) return absl::OkStatus();
+    const bool shaped = negatives.dim() == 2 && negatives.size(0) == batch && negatives.size(1) == config_.negatives();
+    if (!shaped || negatives.scalar_type() != at::kLong) {
+      return absl::InvalidArgumentError(absl::StrCat("crd: negatives ", ShapeText(negatives), " must be i64 [", batch,
+                                                     ",", config_.negatives(), "]"));
+    }
+    if (batch > 0 && (negatives.min().item<int64_t>() < 0 || negatives.max().item<int64_t>() >= samples_)) {
+      return absl::OutOfRangeError(
+          absl::StrCat("crd: a negative beyond the ", samples_, " training images it was prepared for"));
     }
     return absl::OkStatus();
   }

@@ -14,8 +14,9 @@ namespace retort::kd {
 // the first epoch about one in as many negatives as there are classes is false. After the loss the banks take in v_s
 // and v_t: to compute it twice on the same step gives two values.
 //
-// Negatives are drawn from LibTorch's default CPU generator. Memory: 2 N D numbers for N training images, B K D for a
-// step. Banks, their two normalisers and the classes seen are buffers, the layers parameters.
+// Negatives are drawn from LibTorch's default CPU generator, unless the step has them. Memory: 2 N D numbers for N
+// training images, B K D for a step. Banks, their two normalisers and the classes seen are buffers, the layers
+// parameters.
 //
 // Source: Tian et al., arXiv 1910.10699; HobbitLong/RepDistiller, crd/criterion.py, weight 0.8, where negatives of an
 // image are drawn without replacement.

@@ -120,6 +120,22 @@ TEST(CrdTest, IsAFunctionOfTheGenerator) {
   EXPECT_NE(value(7), value(8));
 }
 
+TEST(CrdTest, TakesNegativesThatTheStepHas) {
+  const auto value = [](const at::Tensor& negatives) {
+    at::manual_seed(1);
+    const std::unique_ptr<Term> term = Make("width: 3 negatives: 4");
+    Step step = StepOf();
+    EXPECT_EQ(term->Prepare(step, 20), absl::OkStatus());
+    step.negatives = negatives;
+    return term->Compute(step);
+  };
+  const at::Tensor negatives = Rows().slice(1, 1);
+  EXPECT_NEAR(value(negatives)->item<double>(), value(negatives.flip(1))->item<double>(), 1e-10);
+  EXPECT_NE(value(negatives)->item<double>(), value(negatives.flip(0))->item<double>());
+  ExpectFault(value(negatives.slice(1, 1)).status(), absl::StatusCode::kInvalidArgument, "negatives [4,3]");
+  ExpectFault(value(negatives + 1).status(), absl::StatusCode::kOutOfRange, "20 training images");
+}
+
 TEST(CrdErrorTest, RefusesOneClassAlone) {
   Step step = StepOf();
   step.labels = at::tensor({1, 1, 1, 1}, at::kLong);

@@ -8,12 +8,18 @@
 #include "absl/strings/str_cat.h"
 #include "retort/data/io/file.h"
 #include "retort/data/io/status_macros.h"
+#include "retort/kd/presets/presets.h"
 #include "retort/pipelines/config/fault.h"
 #include "retort/pipelines/config/override.h"
 #include "retort/pipelines/config/text.h"
 #include "retort/pipelines/config/validate.h"
 
 namespace retort::pipelines {
+namespace {
+
+void ExpandPreset(config::Objective* objective) { *objective = kd::Expanded(*objective); }
+
+}  // namespace
 
 absl::StatusOr<config::Pipeline> LoadPipeline(const std::string& path, absl::Span<const std::string> overrides) {
   constexpr int64_t kMostBytes = 1 << 20;
@@ -35,6 +41,10 @@ absl::StatusOr<config::Pipeline> LoadPipeline(const std::string& path, absl::Spa
     Validate(pipeline, said, &faults);
   }
   if (!faults.empty()) return absl::InvalidArgumentError(FaultsText(path, overrides, pipeline, std::move(faults)));
+  for (config::Stage& stage : *pipeline.mutable_stage()) {
+    if (stage.has_finetune()) ExpandPreset(stage.mutable_finetune()->mutable_objective());
+    if (stage.has_distill()) ExpandPreset(stage.mutable_distill()->mutable_objective());
+  }
   return pipeline;
 }
 

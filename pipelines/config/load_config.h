@@ -19,6 +19,8 @@ namespace retort::pipelines {
 //   configs/x.textproto:20:3: stage "student": train: no field "epoch"; permitted: augment, batch_size, epochs, ...;
 //       did you mean "epochs"?
 //
+// Presets of objectives are replaced by their terms (kd/presets/presets.h), so that no stage and no key knows them.
+//
 // NotFound where the file is missing. A pipeline from here has passed Validate: no stage checks ranges again.
 absl::StatusOr<config::Pipeline> LoadPipeline(const std::string& path, absl::Span<const std::string> overrides);
 

@@ -258,7 +258,21 @@ const std::vector<BadConfig>& BadConfigs() {
                   "evaluate or finetune; permitted: seed, student, teacher"}},
       {.name = "NoTerm",
        .edits = {{"term { cross_entropy {} }", ""}},
-       .faults = {"$:9:5: stage \"teacher\": objective: \"term\" occurs 0 times; permitted: [1, 64]"}},
+       .faults = {"$:9:5: stage \"teacher\": objective: needs \"preset\", or one \"term\" at least"}},
+      {.name = "PresetOfATeacherWithoutOne",
+       .edits = {{"term { cross_entropy {} }", "preset { hinton_kd { soft: 0.5 } }"}},
+       .faults = {"$:9:17: stage \"teacher\": objective.preset: \"distill\" needs a teacher, and a finetune stage has "
+                  "none; use a distill stage"}},
+      {.name = "PresetWithoutWeights",
+       .edits = {{"term { cross_entropy {} }", "preset { dist { hard: 0 soft: 0 } }"}},
+       .faults = {"$:9:5: stage \"teacher\": objective: the weight of every term is 0: nothing is trained"}},
+      {.name = "PresetWithoutPaper",
+       .edits = {{"term { cross_entropy {} }", "term { cross_entropy {} } preset { }"}},
+       .faults =
+           {"$:9:43: stage \"teacher\": objective.preset: needs one of hinton_kd, born_again, function_matching, "
+            "logit_standardization, dkd, dist, multi_level, deit, teacher_free, cs_kd, attention_transfer, "
+            "input_gradient_transfer, fitnets, nst, sp, fsp, factor_transfer, ab, vid, ofd, review_kd, sim_kd, rkd, "
+            "pkt, cc, crd"}},
       {.name = "NoReportedRun",
        .edits = {{"run: [\"teacher\", \"student\", \"live\"]", ""}},
        .faults = {"$:38:25: stage \"results\": \"run\" occurs 0 times; permitted: [1, 1000]"}},
@@ -486,6 +500,22 @@ const std::vector<BadConfig>& BadConfigs() {
 
 INSTANTIATE_TEST_SUITE_P(Cases, LoadBadConfig, testing::ValuesIn(BadConfigs()),
                          [](const testing::TestParamInfo<BadConfig>& test) { return test.param.name; });
+
+TEST(LoadPipeline, ReplacesPresetsByTheirTerms) {
+  const std::string terms =
+      "term { weight: 0.3 cross_entropy {} } term { weight: 0.7 distill { temperature: 4 } } term { weight: 2 pkt {} }";
+  const std::string preset = "preset { hinton_kd { hard: 0.3 soft: 0.7 } } term { weight: 2 pkt {} }";
+  const auto load = [](const std::string& objective) {
+    const std::string path = absl::StrCat(testing::TempDir(), "/preset.textproto");
+    const std::string attention = R"(term { attention { pair { student: "conv2" teacher: "conv4" } } })";
+    EXPECT_TRUE(data::WriteFileAtomically(path, absl::StrReplaceAll(kConfig, {{attention, objective}})).ok());
+    return LoadPipeline(path, {});
+  };
+  const absl::StatusOr<config::Pipeline> short_form = load(preset), long_form = load(terms);
+  ASSERT_TRUE(short_form.ok()) << short_form.status();
+  ASSERT_TRUE(long_form.ok()) << long_form.status();
+  EXPECT_EQ(short_form->DebugString(), long_form->DebugString());
+}
 
 TEST(LoadPipeline, ReadsAGoodConfig) {
   const absl::StatusOr<config::Pipeline> pipeline = Load(kConfig);

@@ -148,7 +148,7 @@ TEST(SchemaRules, NeededCountAndOneNeeded) {
                           "gradient_attention, input_gradient, hint, nst, similarity_preserving, fsp, "
                           "factor_transfer, activation_boundary, rkd, pkt, correlation_congruence, "
                           "hierarchical_context, vid, crd, ofd, review_kd, sim_kd"));
-  EXPECT_THAT(Complaints(config::Objective()), ElementsAre("\"term\" occurs 0 times; permitted: [1, 64]"));
+  EXPECT_THAT(Complaints(config::Hint()), ElementsAre("\"pair\" occurs 0 times; permitted: [1, 64]"));
   EXPECT_THAT(Complaints(config::TapPair()), ElementsAre("needs \"student\"", "needs \"teacher\""));
   config::TapPair pair;
   pair.set_student("");

@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/ascii.h"
@@ -12,6 +13,7 @@
 #include "absl/types/optional.h"
 #include "retort/data/field_options.pb.h"
 #include "retort/data/views/view_plan.h"
+#include "retort/kd/presets/presets.h"
 #include "retort/nn/key_maps/key_map.h"
 #include "retort/pipelines/config/did_you_mean.h"
 #include "retort/pipelines/config/schema_rules.h"
@@ -40,40 +42,26 @@ std::string TermName(const config::Term& term) {
 }
 
 bool NeedsTeacher(const config::Term& term) {
-  switch (term.term_case()) {
-    case config::Term::kDistill:
-    case config::Term::kCosineEmbedding:
-    case config::Term::kAttention:
-    case config::Term::kDkd:
-    case config::Term::kDist:
-    case config::Term::kMultiLevel:
-    case config::Term::kDistillationToken:
-    case config::Term::kTopKCrossEntropy:
-    case config::Term::kGradientAttention:
-    case config::Term::kInputGradient:
-    case config::Term::kHint:
-    case config::Term::kNst:
-    case config::Term::kSimilarityPreserving:
-    case config::Term::kFsp:
-    case config::Term::kFactorTransfer:
-    case config::Term::kActivationBoundary:
-    case config::Term::kRkd:
-    case config::Term::kPkt:
-    case config::Term::kCorrelationCongruence:
-    case config::Term::kHierarchicalContext:
-    case config::Term::kVid:
-    case config::Term::kCrd:
-    case config::Term::kOfd:
-    case config::Term::kReviewKd:
-    case config::Term::kSimKd:
-      return true;
-    case config::Term::kCrossEntropy:
-    case config::Term::kTeacherFree:
-    case config::Term::kClassWise:
-    case config::Term::TERM_NOT_SET:
-      return false;
+  const FieldDescriptor* field =
+      term.GetReflection()->GetOneofFieldDescriptor(term, config::Term::descriptor()->FindOneofByName("term"));
+  return field != nullptr && field->message_type()->options().GetExtension(config::facts).caches_size() > 0;
+}
+
+// A term, and where what it comes from is said.
+struct PlacedTerm {
+  config::Term term;
+  Cursor cursor;
+};
+
+// Of the preset, then those listed; `cursor` is at `objective`.
+std::vector<PlacedTerm> Terms(const config::Objective& objective, const Cursor& cursor) {
+  const config::Objective expanded = kd::Expanded(objective);
+  const int first = expanded.term_size() - objective.term_size();
+  std::vector<PlacedTerm> terms;
+  for (int i = 0; i < expanded.term_size(); ++i) {
+    terms.push_back({expanded.term(i), i < first ? cursor.Field("preset") : cursor.Field("term", i - first)});
   }
-  return false;
+  return terms;
 }
 
 // Whether a term means something of images that are mixed with others, whose labels and teachers are so too: it reads
@@ -258,13 +246,10 @@ class Validator {
     if (!finetune.has_objective()) return;
     CheckObjective(finetune.objective(), cursor.Field("objective"));
     CheckMixing(finetune.objective(), finetune.train(), cursor);
-    for (int i = 0; i < finetune.objective().term_size(); ++i) {
-      const config::Term& term = finetune.objective().term(i);
-      if (!NeedsTeacher(term)) continue;
-      cursor.Field("objective")
-          .Field("term", i)
-          .Complain(absl::StrCat("\"", TermName(term),
-                                 "\" needs a teacher, and a finetune stage has none; use a distill stage"));
+    for (const PlacedTerm& term : Terms(finetune.objective(), cursor.Field("objective"))) {
+      if (!NeedsTeacher(term.term)) continue;
+      term.cursor.Complain(absl::StrCat("\"", TermName(term.term),
+                                        "\" needs a teacher, and a finetune stage has none; use a distill stage"));
     }
   }
 
@@ -297,10 +282,9 @@ class Validator {
     CheckObjective(distill.objective(), cursor.Field("objective"));
     CheckMixing(distill.objective(), distill.train(), cursor);
     bool used = false;
-    for (int i = 0; i < distill.objective().term_size(); ++i) {
-      const config::Term& term = distill.objective().term(i);
-      used = used || NeedsTeacher(term) || term.term_case() == config::Term::TERM_NOT_SET;
-      if (NeedsTeacher(term)) CheckTeacherTerm(distill, term, cursor.Field("objective").Field("term", i));
+    for (const PlacedTerm& term : Terms(distill.objective(), cursor.Field("objective"))) {
+      used = used || NeedsTeacher(term.term) || term.term.term_case() == config::Term::TERM_NOT_SET;
+      if (NeedsTeacher(term.term)) CheckTeacherTerm(distill, term.term, term.cursor);
     }
     if (distill.has_teacher() && !distill.has_targets() && !used) {
       cursor.Field("teacher").Complain(
@@ -331,9 +315,15 @@ class Validator {
   }
 
   void CheckObjective(const config::Objective& objective, const Cursor& cursor) {
-    const bool weightless =
-        absl::c_all_of(objective.term(), [](const config::Term& term) { return term.weight() == 0; });
-    if (objective.term_size() > 0 && weightless) cursor.Complain("the weight of every term is 0: nothing is trained");
+    const FieldDescriptor* const field = config::Objective::descriptor()->FindFieldByName("term");
+    if (objective.term_size() == 0 && !objective.has_preset()) {
+      if (!cursor.Mentions(field)) cursor.Complain("needs \"preset\", or one \"term\" at least");
+      return;
+    }
+    const config::Objective expanded = kd::Expanded(objective);
+    if (absl::c_all_of(expanded.term(), [](const config::Term& term) { return term.weight() == 0; })) {
+      cursor.Complain("the weight of every term is 0: nothing is trained");
+    }
   }
 
   void CheckTraining(const config::Training& train, const Cursor& cursor) {
@@ -411,14 +401,12 @@ class Validator {
 
   void CheckMixing(const config::Objective& objective, const config::Training& train, const Cursor& cursor) {
     if (!absl::c_any_of(train.augment(), Mixes)) return;
-    for (int i = 0; i < objective.term_size(); ++i) {
-      if (PermitsMixing(objective.term(i))) continue;
-      cursor.Field("objective")
-          .Field("term", i)
-          .Complain(
-              absl::StrCat("\"", TermName(objective.term(i)),
-                           "\" reads one label or the place of each image, which images mixed by mixup or cut_mix "
-                           "do not have; leave these out, or use terms such as cross_entropy and distill"));
+    for (const PlacedTerm& term : Terms(objective, cursor.Field("objective"))) {
+      if (PermitsMixing(term.term)) continue;
+      term.cursor.Complain(
+          absl::StrCat("\"", TermName(term.term),
+                       "\" reads one label or the place of each image, which images mixed by mixup or cut_mix "
+                       "do not have; leave these out, or use terms such as cross_entropy and distill"));
     }
   }
 

@@ -13,6 +13,7 @@
 #include "retort/data/split.h"
 #include "retort/kd/evaluate.h"
 #include "retort/kd/objective.h"
+#include "retort/kd/presets/presets.h"
 #include "retort/kd/trainer.h"
 #include "retort/nn/build_model.h"
 #include "retort/nn/initial_weights.h"
@@ -46,6 +47,7 @@ absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const Train
     for (const std::string& line : report.Lines()) std::cerr << "initial weights: " << line << "\n";
   }
   RETORT_ASSIGN_OR_RETURN(kd::Objective objective, kd::Objective::Create(*setup.objective));
+  std::cerr << context.stage->name() << ": objective\n" << kd::TermLines(*setup.objective);
 
   data::Split split{EveryIndex(dataset), {}};
   if (setup.train->has_validation()) {
