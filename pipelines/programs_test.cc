@@ -140,9 +140,12 @@ TEST_F(ProgramsTest, EveryProgramDeliversItsKind) {
     EXPECT_THAT(finished.err, HasSubstr(program));
   }
   Write("tiny.textproto",
-        absl::StrCat(kTiny, "stage { name: \"again\" evaluate { model: \"student\" data: \"images\" } }"));
+        absl::StrCat(kTiny, R"(stage { name: "again" evaluate { model: "student" data: "images" teacher: "teacher" } }
+                               stage { name: "held" report { run: "teacher" run: "again" } })"));
   const Finished evaluate = RunProgram(Command("evaluate", "store"));
   EXPECT_EQ(evaluate.exit_code, 0) << evaluate.err;
+  const Finished held = RunProgram(Command("report", "store"));
+  EXPECT_EQ(held.exit_code, 0) << held.err;
   Write("tiny.textproto", absl::StrCat(kTiny, R"(stage { name: "files" export { model: "student" safetensors { }
                                                                   onnx { input: BYTES embedding: true } } })"));
   const Finished exported = RunProgram(Command("export", "store"));
@@ -154,6 +157,12 @@ TEST_F(ProgramsTest, EveryProgramDeliversItsKind) {
   const auto entries = store->List(/*verify=*/true);
   ASSERT_TRUE(entries.ok()) << entries.status();
   for (const ArtifactStore::Entry& entry : *entries) {
+    if (entry.kind == "evaluate") {
+      ASSERT_TRUE(entry.artifact.ok()) << entry.artifact.status();
+      for (const char* metric : {"ece", "agreement", "kl", "cka", "teacher_accuracy"}) {
+        EXPECT_TRUE(entry.artifact->Metric(metric).ok()) << metric;
+      }
+    }
     if (entry.kind != "export") continue;
     ASSERT_TRUE(entry.artifact.ok()) << entry.artifact.status();
     ++files;

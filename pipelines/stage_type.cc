@@ -16,17 +16,17 @@ StageType TypeOf(config::Stage::KindCase kind) {
     case config::Stage::kIngest:
       return {.version = 1, .seeded = false, .numeric = false, .run = RunIngest};
     case config::Stage::kFinetune:
-      return {.version = 2, .seeded = true, .numeric = true, .run = RunFinetune};
+      return {.version = 3, .seeded = true, .numeric = true, .run = RunFinetune};
     case config::Stage::kAugment:
       return {.version = 1, .seeded = true, .numeric = false, .run = RunAugment};
     case config::Stage::kCacheLogits:
       return {.version = 1, .seeded = false, .numeric = true, .run = RunCacheLogits};
     case config::Stage::kDistill:
-      return {.version = 3, .seeded = true, .numeric = true, .run = RunDistill};
+      return {.version = 4, .seeded = true, .numeric = true, .run = RunDistill};
     case config::Stage::kEvaluate:
-      return {.version = 1, .seeded = false, .numeric = true, .run = RunEvaluate};
+      return {.version = 2, .seeded = false, .numeric = true, .run = RunEvaluate};
     case config::Stage::kReport:
-      return {.version = 1, .seeded = false, .numeric = false, .run = RunReport};
+      return {.version = 2, .seeded = false, .numeric = false, .run = RunReport};
     case config::Stage::kExport:
       return {.version = 1, .seeded = false, .numeric = false, .run = RunExport};
     case config::Stage::KIND_NOT_SET:

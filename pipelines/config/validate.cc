@@ -213,7 +213,11 @@ class Validator {
       case config::Stage::kDistill:
         return CheckDistill(stage.distill(), cursor);
       case config::Stage::kEvaluate:
-        return CheckClasses(stage.evaluate().model(), stage.evaluate().data(), cursor.Field("model"));
+        CheckClasses(stage.evaluate().model(), stage.evaluate().data(), cursor.Field("model"));
+        if (stage.evaluate().has_teacher()) {
+          CheckClasses(stage.evaluate().teacher(), stage.evaluate().data(), cursor.Field("teacher"));
+        }
+        return;
       case config::Stage::kExport:
         if (!stage.export_().has_safetensors() && !stage.export_().has_onnx()) {
           cursor.Complain("writes nothing; needs safetensors, onnx or both");

@@ -1,5 +1,6 @@
 #include "retort/pipelines/payload/evaluation_json.h"
 
+#include <cmath>
 #include <cstdint>
 
 #include "nlohmann/json.hpp"
@@ -7,6 +8,30 @@
 #include "retort/data/io/file.h"
 
 namespace retort::pipelines {
+namespace {
+
+nlohmann::ordered_json QualityJson(const kd::Quality& quality) {
+  return {{"accuracy", quality.accuracy}, {"loss", quality.loss}, {"ece", quality.ece}};
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, double>> EvaluationMetrics(const kd::Evaluation& evaluation) {
+  std::vector<std::pair<std::string, double>> metrics = {{"images", static_cast<double>(evaluation.images)},
+                                                         {"accuracy", evaluation.accuracy},
+                                                         {"loss", evaluation.loss},
+                                                         {"ece", evaluation.ece}};
+  if (evaluation.fidelity.has_value()) {
+    const kd::Fidelity& fidelity = *evaluation.fidelity;
+    metrics.emplace_back("agreement", fidelity.agreement);
+    metrics.emplace_back("kl", fidelity.kl);
+    if (std::isfinite(fidelity.cka)) metrics.emplace_back("cka", fidelity.cka);
+    metrics.emplace_back("teacher_accuracy", fidelity.teacher.accuracy);
+    metrics.emplace_back("teacher_loss", fidelity.teacher.loss);
+    metrics.emplace_back("teacher_ece", fidelity.teacher.ece);
+  }
+  return metrics;
+}
 
 absl::Status WriteEvaluation(const std::string& path, const kd::Evaluation& evaluation,
                              const std::vector<std::string>& class_names) {
@@ -25,11 +50,16 @@ absl::Status WriteEvaluation(const std::string& path, const kd::Evaluation& eval
     }
     confusion.push_back(predictions);
   }
-  const nlohmann::ordered_json json = {{"images", evaluation.images},
-                                       {"accuracy", evaluation.accuracy},
-                                       {"loss", evaluation.loss},
-                                       {"classes", classes},
-                                       {"confusion", confusion}};
+  nlohmann::ordered_json json = {{"images", evaluation.images}};
+  json.update(QualityJson(evaluation));
+  if (evaluation.fidelity.has_value()) {
+    json["fidelity"] = {{"agreement", evaluation.fidelity->agreement},
+                        {"kl", evaluation.fidelity->kl},
+                        {"cka", evaluation.fidelity->cka},
+                        {"teacher", QualityJson(evaluation.fidelity->teacher)}};
+  }
+  json["classes"] = classes;
+  json["confusion"] = confusion;
   return data::WriteFileAtomically(path, json.dump(1) + "\n");
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -10,9 +11,16 @@
 
 namespace retort::pipelines {
 
-// {"images", "accuracy", "loss", "classes": [{"name", "images", "accuracy"}], "confusion": [[...]]}; row of the
-// confusion matrix: label, column: prediction.
+// {"images", "accuracy", "loss", "ece",
+//  "fidelity": {"agreement", "kl", "cka", "teacher": {"accuracy", "loss", "ece"}},
+//  "classes": [{"name", "images", "accuracy"}], "confusion": [[...]]}
+// What they mean: kd/evaluate.h. "fidelity" only where there is a teacher. Row of the confusion matrix: label, column:
+// prediction. NaN is null.
 absl::Status WriteEvaluation(const std::string& path, const kd::Evaluation& evaluation,
                              const std::vector<std::string>& class_names);
+
+// The same for an artifact's metrics: "images", "accuracy", "loss", "ece", and with a teacher "agreement", "kl", "cka"
+// (where it is a number), "teacher_accuracy", "teacher_loss", "teacher_ece".
+std::vector<std::pair<std::string, double>> EvaluationMetrics(const kd::Evaluation& evaluation);
 
 }  // namespace retort::pipelines

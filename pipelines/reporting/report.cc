@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -30,20 +31,37 @@ struct Summary {
   double std = std::numeric_limits<double>::quiet_NaN();
 };
 
-Summary Summarize(const ReportRun& run, double ReportReplicate::*field) {
+Summary Summarize(const std::vector<double>& values) {
   Summary summary;
-  const double count = static_cast<double>(run.replicates.size());
+  const double count = static_cast<double>(values.size());
   if (count < 1) return summary;
   double sum = 0;
-  for (const ReportReplicate& replicate : run.replicates) sum += replicate.*field;
+  for (const double value : values) sum += value;
   summary.mean = sum / count;
   if (count < 2) return summary;
   double squares = 0;
-  for (const ReportReplicate& replicate : run.replicates) {
-    squares += (replicate.*field - summary.mean) * (replicate.*field - summary.mean);
-  }
+  for (const double value : values) squares += (value - summary.mean) * (value - summary.mean);
   summary.std = std::sqrt(squares / (count - 1));
   return summary;
+}
+
+Summary Summarize(const ReportRun& run, double ReportReplicate::*field) {
+  std::vector<double> values;
+  for (const ReportReplicate& replicate : run.replicates) values.push_back(replicate.*field);
+  return Summarize(values);
+}
+
+bool HasFidelity(const ReportRun& run) {
+  return absl::c_any_of(run.replicates,
+                        [](const ReportReplicate& replicate) { return replicate.fidelity.has_value(); });
+}
+
+Summary Summarize(const ReportRun& run, double ReportFidelity::*field) {
+  std::vector<double> values;
+  for (const ReportReplicate& replicate : run.replicates) {
+    if (replicate.fidelity.has_value()) values.push_back((*replicate.fidelity).*field);
+  }
+  return Summarize(values);
 }
 
 std::string Fixed(double value, int digits) {
@@ -72,7 +90,7 @@ std::string Seconds(double value) {
 
 // One row of the table, as text.
 struct Row {
-  std::string name, kind, model, seeds, parameters, accuracy, gain, loss, seconds;
+  std::string name, kind, model, seeds, parameters, accuracy, gain, loss, ece, seconds;
 };
 
 Row MakeRow(const ReportRun& run, double first_accuracy) {
@@ -86,8 +104,32 @@ Row MakeRow(const ReportRun& run, double first_accuracy) {
   row.accuracy = WithDeviation(accuracy, 100, 2);
   row.gain = Signed((accuracy.mean - first_accuracy) * 100, 2);
   row.loss = WithDeviation(Summarize(run, &ReportReplicate::loss), 1, 4);
+  row.ece = WithDeviation(Summarize(run, &ReportReplicate::ece), 100, 2);
   row.seconds = Seconds(Summarize(run, &ReportReplicate::seconds).mean);
   return row;
+}
+
+// One row of the table of runs with a teacher, as text.
+struct FidelityRow {
+  std::string name, agreement, kl, cka, teacher_accuracy, teacher_loss, teacher_ece;
+};
+
+std::vector<FidelityRow> MakeFidelityRows(const ReportData& data) {
+  std::vector<FidelityRow> rows;
+  for (const ReportRun& run : data.runs) {
+    if (!HasFidelity(run)) continue;
+    const auto text = [&run](double ReportFidelity::*field, double unit, int digits) {
+      return WithDeviation(Summarize(run, field), unit, digits);
+    };
+    // The same teacher for all seeds.
+    const auto teacher = [&run](double ReportFidelity::*field, double unit, int digits) {
+      return Fixed(Summarize(run, field).mean * unit, digits);
+    };
+    rows.push_back({run.name, text(&ReportFidelity::agreement, 100, 2), text(&ReportFidelity::kl, 1, 4),
+                    text(&ReportFidelity::cka, 1, 4), teacher(&ReportFidelity::teacher_accuracy, 100, 2),
+                    teacher(&ReportFidelity::teacher_loss, 1, 4), teacher(&ReportFidelity::teacher_ece, 100, 2)});
+  }
+  return rows;
 }
 
 std::vector<Row> MakeRows(const ReportData& data) {
@@ -127,12 +169,24 @@ Json EpochsJson(const std::vector<ReportEpoch>& epochs) {
   return json;
 }
 
+Json FidelityJson(const ReportRun& run) {
+  if (!HasFidelity(run)) return nullptr;
+  const auto summary = [&run](double ReportFidelity::*field) { return SummaryJson(Summarize(run, field)); };
+  return {{"agreement", summary(&ReportFidelity::agreement)},
+          {"kl", summary(&ReportFidelity::kl)},
+          {"cka", summary(&ReportFidelity::cka)},
+          {"teacher_accuracy", summary(&ReportFidelity::teacher_accuracy)},
+          {"teacher_loss", summary(&ReportFidelity::teacher_loss)},
+          {"teacher_ece", summary(&ReportFidelity::teacher_ece)}};
+}
+
 Json RunJson(const ReportRun& run) {
   Json replicates = Json::array();
   for (const ReportReplicate& replicate : run.replicates) {
     replicates.push_back({{"seed", replicate.seed},
                           {"accuracy", replicate.accuracy},
                           {"loss", replicate.loss},
+                          {"ece", replicate.ece},
                           {"seconds", replicate.seconds},
                           {"key", replicate.key},
                           {"epochs", EpochsJson(replicate.epochs)}});
@@ -144,7 +198,9 @@ Json RunJson(const ReportRun& run) {
           {"parameters", run.parameters},
           {"accuracy", SummaryJson(Summarize(run, &ReportReplicate::accuracy))},
           {"loss", SummaryJson(Summarize(run, &ReportReplicate::loss))},
+          {"ece", SummaryJson(Summarize(run, &ReportReplicate::ece))},
           {"seconds", SummaryJson(Summarize(run, &ReportReplicate::seconds))},
+          {"fidelity", FidelityJson(run)},
           {"replicates", std::move(replicates)}};
 }
 
@@ -161,6 +217,31 @@ Json DataJson(const ReportData& data) {
 // Bytes that are no UTF-8 become U+FFFD.
 std::string Dump(const Json& json, int indent) {
   return json.dump(indent, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+}
+
+template <typename AnyRow>
+struct Column {
+  std::string title;
+  std::string AnyRow::*text;
+  bool number = true;
+};
+
+// A line of titles and a line a row; numbers to the right.
+template <typename AnyRow>
+std::string AlignedColumns(const std::vector<AnyRow>& rows, const std::vector<Column<AnyRow>>& columns) {
+  std::vector<std::string> lines(rows.size() + 1);
+  for (const Column<AnyRow>& column : columns) {
+    std::vector<std::string> cells = {column.title};
+    for (const AnyRow& row : rows) cells.push_back(row.*column.text);
+    size_t width = 0;
+    for (const std::string& cell : cells) width = std::max(width, Width(cell));
+    for (size_t i = 0; i < cells.size(); ++i) {
+      if (!lines[i].empty()) absl::StrAppend(&lines[i], "  ");
+      const std::string padding(width - Width(cells[i]), ' ');
+      absl::StrAppend(&lines[i], column.number ? padding : cells[i], column.number ? cells[i] : padding);
+    }
+  }
+  return absl::StrCat(absl::StrJoin(lines, "\n"), "\n");
 }
 
 std::string EscapeHtml(absl::string_view text) {
@@ -195,8 +276,38 @@ std::string TableRowsHtml(const ReportData& data) {
                     "<td class=\"number\">", row.accuracy, "</td>",  //
                     "<td class=\"number\">", row.gain, "</td>",      //
                     "<td class=\"number\">", row.loss, "</td>",      //
+                    "<td class=\"number\">", row.ece, "</td>",       //
                     "<td class=\"number spare\">", row.seconds, "</td></tr>\n");
   }
+  return html;
+}
+
+// The section of the page; nothing where no run has a teacher.
+std::string FidelityHtml(const ReportData& data) {
+  const std::vector<FidelityRow> rows = MakeFidelityRows(data);
+  if (rows.empty()) return "";
+  std::string html = R"(<section>
+<h2>Fidelity to the teacher</h2>
+<div class="scroll">
+<table>
+<thead><tr><th scope="col">run</th><th scope="col" class="number">agreement, %</th><th scope="col" class="number">KL</th><th scope="col" class="number">CKA</th><th scope="col" class="number">teacher's accuracy, %</th><th scope="col" class="number">teacher's loss</th><th scope="col" class="number">teacher's ECE, %</th></tr></thead>
+<tbody>
+)";
+  for (const FidelityRow& row : rows) {
+    absl::StrAppend(&html, "<tr><th scope=\"row\">", EscapeHtml(row.name), "</th>");
+    for (const std::string* cell :
+         {&row.agreement, &row.kl, &row.cka, &row.teacher_accuracy, &row.teacher_loss, &row.teacher_ece}) {
+      absl::StrAppend(&html, "<td class=\"number\">", *cell, "</td>");
+    }
+    absl::StrAppend(&html, "</tr>\n");
+  }
+  absl::StrAppend(&html, R"(</tbody>
+</table>
+</div>
+<p class="note">On the test images. Agreement: share of images of which both find the same class likeliest. KL: mean divergence of
+the run's probabilities from the teacher's. CKA: linear centred kernel alignment of embeddings, 0 to 1.</p>
+</section>
+)");
   return html;
 }
 
@@ -217,39 +328,30 @@ std::string ReplicateRowsHtml(const ReportData& data) {
 }  // namespace
 
 std::string ReportTable(const ReportData& data) {
-  struct Column {
-    std::string title;
-    std::string Row::*text;
-    bool number;
-  };
-  std::vector<Column> columns = {
-      {"run", &Row::name, false},
-      {"kind", &Row::kind, false},
-      {"model", &Row::model, false},
-      {"seeds", &Row::seeds, true},
-      {"parameters", &Row::parameters, true},
-      {"test accuracy, %", &Row::accuracy, true},
-      {"gain", &Row::gain, true},
-      {"test loss", &Row::loss, true},
-      {"seconds", &Row::seconds, true},
-  };
-  const std::vector<Row> rows = MakeRows(data);
-  std::vector<std::string> lines(rows.size() + 1);
-  for (const Column& column : columns) {
-    std::vector<std::string> cells = {column.title};
-    for (const Row& row : rows) cells.push_back(row.*column.text);
-    size_t width = 0;
-    for (const std::string& cell : cells) width = std::max(width, Width(cell));
-    for (size_t i = 0; i < cells.size(); ++i) {
-      if (!lines[i].empty()) absl::StrAppend(&lines[i], "  ");
-      const std::string padding(width - Width(cells[i]), ' ');
-      absl::StrAppend(&lines[i], column.number ? padding : cells[i], column.number ? cells[i] : padding);
-    }
-  }
-  std::string table = absl::StrCat(Title(data), "\n\n", absl::StrJoin(lines, "\n"), "\n");
+  std::string table = absl::StrCat(Title(data), "\n\n",
+                                   AlignedColumns<Row>(MakeRows(data), {{"run", &Row::name, false},
+                                                                        {"kind", &Row::kind, false},
+                                                                        {"model", &Row::model, false},
+                                                                        {"seeds", &Row::seeds},
+                                                                        {"parameters", &Row::parameters},
+                                                                        {"test accuracy, %", &Row::accuracy},
+                                                                        {"gain", &Row::gain},
+                                                                        {"test loss", &Row::loss},
+                                                                        {"ECE, %", &Row::ece},
+                                                                        {"seconds", &Row::seconds}}));
   if (data.runs.size() > 1) {
     absl::StrAppend(&table, "\ngain: test accuracy less that of ", data.runs.front().name, ", in percentage points\n");
   }
+  const std::vector<FidelityRow> rows = MakeFidelityRows(data);
+  if (rows.empty()) return table;
+  absl::StrAppend(&table, "\nagainst the teacher\n\n",
+                  AlignedColumns<FidelityRow>(rows, {{"run", &FidelityRow::name, false},
+                                                     {"agreement, %", &FidelityRow::agreement},
+                                                     {"KL", &FidelityRow::kl},
+                                                     {"CKA", &FidelityRow::cka},
+                                                     {"teacher's accuracy, %", &FidelityRow::teacher_accuracy},
+                                                     {"teacher's loss", &FidelityRow::teacher_loss},
+                                                     {"teacher's ECE, %", &FidelityRow::teacher_ece}}));
   return table;
 }
 
@@ -265,6 +367,7 @@ std::string ReportHtml(const ReportData& data) {
                       {"{{first_run}}", EscapeHtml(data.runs.empty() ? "" : data.runs[0].name)},
                       {"{{style}}", PageCss()},
                       {"{{rows}}", TableRowsHtml(data)},
+                      {"{{fidelity}}", FidelityHtml(data)},
                       {"{{replicates}}", ReplicateRowsHtml(data)},
                       {"{{data}}", PageJson(data)},
                       {"{{plotly}}", PlotlyJs()},

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/types/optional.h"
+
 namespace retort::pipelines {
 
 // One epoch of one run, read from metrics.jsonl.
@@ -16,14 +18,26 @@ struct ReportEpoch {
   double validation_accuracy = 0;  // NaN without validation
 };
 
+// A model against its teacher on the test images, see kd/evaluate.h; NaN where there is no number.
+struct ReportFidelity {
+  double agreement = 0;
+  double kl = 0;
+  double cka = 0;
+  double teacher_accuracy = 0;
+  double teacher_loss = 0;
+  double teacher_ece = 0;
+};
+
 // One trained model: a replicate of a run.
 struct ReportReplicate {
   uint64_t seed = 0;
-  double accuracy = 0;              // test, 0..1, of the last epoch
-  double loss = 0;                  // test, mean cross-entropy
-  double seconds = 0;               // wall time
-  std::string key;                  // of its artifact
-  std::vector<ReportEpoch> epochs;  // empty for an evaluate stage
+  double accuracy = 0;                      // test, 0..1, of the last epoch
+  double loss = 0;                          // test, mean cross-entropy
+  double ece = 0;                           // test, expected calibration error, 0..1
+  double seconds = 0;                       // wall time
+  std::string key;                          // of its artifact
+  std::vector<ReportEpoch> epochs;          // empty for an evaluate stage
+  absl::optional<ReportFidelity> fidelity;  // of an evaluate stage with a teacher
 };
 
 // One row of the table: a stage and its replicates.
@@ -43,16 +57,19 @@ struct ReportData {
   std::vector<ReportRun> runs;
 };
 
-// For a terminal: a row a run. Accuracy and loss are mean ± standard deviation over seeds (n - 1 in the denominator;
-// left out for one seed); gain is the mean accuracy less that of the first run, in percentage points; seconds are the
-// mean of a seed. A number that is not there (NaN, no replicate) is "–".
+// For a terminal: a row a run, and below it a row a run that was held against a teacher. Numbers are mean ± standard
+// deviation over seeds (n - 1 in the denominator; left out for one seed); gain is the mean accuracy less that of the
+// first run, in percentage points; seconds are the mean of a seed. A number that is not there (NaN, no replicate) is
+// "–".
 std::string ReportTable(const ReportData& data);
 
 // For programs:
 //   {"schema_version": 1, "pipeline", "dataset", "test_images",
 //    "runs": [{"name", "kind", "model", "objective", "parameters",
-//              "accuracy", "loss", "seconds": {"mean", "std"} each,
-//              "replicates": [{"seed", "accuracy", "loss", "seconds", "key",
+//              "accuracy", "loss", "ece", "seconds": {"mean", "std"} each,
+//              "fidelity": {"agreement", "kl", "cka", "teacher_accuracy", "teacher_loss", "teacher_ece":
+//                           {"mean", "std"} each}; null without a teacher
+//              "replicates": [{"seed", "accuracy", "loss", "ece", "seconds", "key",
 //                              "epochs": {"epoch", "loss", "accuracy",
 //                                         "validation_loss", "validation_accuracy": lists}}]}]}
 // Accuracies are 0..1. NaN is null.

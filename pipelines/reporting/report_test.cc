@@ -30,6 +30,7 @@ ReportReplicate Replicate(uint64_t seed, double accuracy, double loss, double se
   replicate.seed = seed;
   replicate.accuracy = accuracy;
   replicate.loss = loss;
+  replicate.ece = loss / 10;
   replicate.seconds = seconds;
   replicate.key = "0123456789abcdef0123456789abcdef";
   return replicate;
@@ -52,12 +53,44 @@ TEST(ReportTable, AlignsMeansAndDeviations) {
   // Mean 71, standard deviation of 70, 71, 72 with n - 1 = 2 below the line: 1. Loss 0.90, 0.95, 1.00: 0.95 and 0.05.
   EXPECT_EQ(ReportTable(TwoRuns()), R"(tiny: cifar10, 10,000 test images
 
-run      kind      model     seeds  parameters  test accuracy, %   gain        test loss  seconds
-teacher  finetune  deep_nn       1   1,186,986             80.00   0.00           0.6250    1,235
-student  distill   light_nn      3     267,738      71.00 ± 1.00  -9.00  0.9500 ± 0.0500     11.3
+run      kind      model     seeds  parameters  test accuracy, %   gain        test loss       ECE, %  seconds
+teacher  finetune  deep_nn       1   1,186,986             80.00   0.00           0.6250         6.25    1,235
+student  distill   light_nn      3     267,738      71.00 ± 1.00  -9.00  0.9500 ± 0.0500  9.50 ± 0.50     11.3
 
 gain: test accuracy less that of teacher, in percentage points
 )");
+}
+
+// The student of TwoRuns and an evaluation of it: agreements 60 and 70, so 65 and sqrt(50).
+ReportData WithTeacher() {
+  ReportData data = TwoRuns();
+  ReportRun held{"held", "evaluate", "", "", 267738, {Replicate(7, 0.7, 0.9, 1), Replicate(8, 0.71, 0.95, 1)}};
+  held.replicates[0].fidelity = ReportFidelity{0.6, 0.25, 0.5, 0.8, 0.625, 0.0625};
+  held.replicates[1].fidelity = ReportFidelity{0.7, 0.75, kNan, 0.8, 0.625, 0.0625};
+  data.runs.push_back(held);
+  return data;
+}
+
+TEST(ReportTable, HoldsRunsAgainstTheirTeacher) {
+  EXPECT_THAT(ReportTable(WithTeacher()), HasSubstr(R"(
+against the teacher
+
+run   agreement, %               KL  CKA  teacher's accuracy, %  teacher's loss  teacher's ECE, %
+held  65.00 ± 7.07  0.5000 ± 0.3536    –                  80.00          0.6250              6.25
+)"));
+  EXPECT_THAT(ReportTable(TwoRuns()), Not(HasSubstr("against")));
+}
+
+TEST(ReportJson, HoldsRunsAgainstTheirTeacher) {
+  const auto json = nlohmann::json::parse(ReportJson(WithTeacher()));
+  EXPECT_TRUE(json["runs"][0]["fidelity"].is_null());
+  const auto& fidelity = json["runs"][2]["fidelity"];
+  EXPECT_DOUBLE_EQ(fidelity["agreement"]["mean"], 0.65);
+  EXPECT_DOUBLE_EQ(fidelity["kl"]["mean"], 0.5);
+  EXPECT_TRUE(fidelity["cka"]["mean"].is_null());
+  EXPECT_DOUBLE_EQ(fidelity["teacher_accuracy"]["mean"], 0.8);
+  EXPECT_DOUBLE_EQ(fidelity["teacher_loss"]["mean"], 0.625);
+  EXPECT_DOUBLE_EQ(fidelity["teacher_ece"]["std"], 0);
 }
 
 TEST(ReportTable, SaysNothingOfGainForOneRun) {
@@ -73,9 +106,9 @@ TEST(ReportTable, MarksNumbersThatAreNotThere) {
   EXPECT_THAT(ReportTable(data),
               HasSubstr("\n"
                         "teacher  finetune  deep_nn       0   1,186,986                 –     –          "
-                        "–        –\n"
+                        "–       –        –\n"
                         "student  distill   light_nn      1     267,738             70.00     –          "
-                        "–      1.0\n"));
+                        "–       –      1.0\n"));
 }
 
 TEST(ReportTable, BearsNoRuns) { EXPECT_THAT(ReportTable({"p", "d", 0, {}}), HasSubstr("p: d, 0 test images")); }
@@ -104,15 +137,21 @@ TEST(ReportJson, HasEveryNumberInOrder) {
         "mean": 0.9,
         "std": null
       },
+      "ece": {
+        "mean": 0.09,
+        "std": null
+      },
       "seconds": {
         "mean": 10.0,
         "std": null
       },
+      "fidelity": null,
       "replicates": [
         {
           "seed": 7,
           "accuracy": 0.7,
           "loss": 0.9,
+          "ece": 0.09,
           "seconds": 10.0,
           "key": "0123456789abcdef0123456789abcdef",
           "epochs": {
@@ -229,6 +268,14 @@ TEST(ReportHtml, HasTheTable) {
                            "11.3", "0.75 cross_entropy + 0.25 distill", "0123456789abcdef"}) {
     EXPECT_THAT(page.text, HasSubstr(text));
   }
+}
+
+TEST(ReportHtml, HasFidelityWhereThereIsATeacher) {
+  const Parsed page = Parse(ReportHtml(WithTeacher()));
+  EXPECT_THAT(page.faults, IsEmpty());
+  EXPECT_THAT(page.text, HasSubstr("Fidelity to the teacher"));
+  EXPECT_THAT(page.text, HasSubstr("65.00 ± 7.07"));
+  EXPECT_THAT(Parse(ReportHtml(TwoRuns())).text, Not(HasSubstr("Fidelity")));
 }
 
 TEST(ReportHtml, CarriesTheDataOfTheJson) {

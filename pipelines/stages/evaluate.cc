@@ -1,6 +1,9 @@
 #include "retort/pipelines/stages/evaluate.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
+#include "absl/types/optional.h"
 
 #include "retort/data/batcher.h"
 #include "retort/data/io/status_macros.h"
@@ -10,6 +13,24 @@
 #include "retort/pipelines/stages/inputs.h"
 
 namespace retort::pipelines {
+namespace {
+
+// A model that sees the images by its own views and normalisation.
+struct Teacher {
+  TrainedModel trained;
+  data::Batcher batcher;
+};
+
+absl::StatusOr<Teacher> LoadTeacher(const StageContext& context, const StageInput& input,
+                                    const data::Dataset& dataset) {
+  RETORT_ASSIGN_OR_RETURN(TrainedModel trained, LoadTrainedModel(input.artifact, ChannelsLast(context)));
+  RETORT_RETURN_IF_ERROR(CheckFits(trained, dataset, trained.test_views));
+  RETORT_ASSIGN_OR_RETURN(data::Batcher batcher,
+                          MakeBatcher(context, &dataset, trained.test_views, trained.normalization));
+  return Teacher{std::move(trained), std::move(batcher)};
+}
+
+}  // namespace
 
 absl::StatusOr<StageOutput> RunEvaluate(const StageContext& context) {
   const config::Evaluate& config = context.stage->evaluate();
@@ -20,16 +41,21 @@ absl::StatusOr<StageOutput> RunEvaluate(const StageContext& context) {
   RETORT_RETURN_IF_ERROR(CheckFits(trained, dataset, trained.test_views));
   RETORT_ASSIGN_OR_RETURN(const data::Batcher batcher,
                           MakeBatcher(context, &dataset, trained.test_views, trained.normalization));
-  RETORT_ASSIGN_OR_RETURN(const kd::Evaluation evaluation, kd::Evaluate(*trained.model, batcher, EveryIndex(dataset),
-                                                                        trained.shape.classes, kEvaluationBatch));
+  absl::optional<Teacher> teacher;
+  absl::optional<kd::Beholder> beholder;
+  if (const StageInput* from = context.FindInput("teacher"); from != nullptr) {
+    RETORT_ASSIGN_OR_RETURN(teacher, LoadTeacher(context, *from, dataset));
+    beholder = kd::Beholder{teacher->trained.model.get(), &teacher->batcher};
+  }
+  RETORT_ASSIGN_OR_RETURN(
+      const kd::Evaluation evaluation,
+      kd::Evaluate(*trained.model, batcher, EveryIndex(dataset), trained.shape.classes, kEvaluationBatch, beholder));
   RETORT_RETURN_IF_ERROR(
       WriteEvaluation(absl::StrCat(context.work_dir, "/evaluation.json"), evaluation, dataset.class_names));
   StageOutput output;
   output.files = {"evaluation.json"};
-  output.metrics = {{"accuracy", evaluation.accuracy},
-                    {"loss", evaluation.loss},
-                    {"parameters", static_cast<double>(nn::CountParameters(*trained.model))},
-                    {"images", static_cast<double>(evaluation.images)}};
+  for (const auto& [name, value] : EvaluationMetrics(evaluation)) output.metrics.push_back({name, value});
+  output.metrics.push_back({"parameters", static_cast<double>(nn::CountParameters(*trained.model))});
   return output;
 }
 

@@ -62,6 +62,19 @@ absl::StatusOr<ReportReplicate> ReadReplicate(const StageInput& input) {
   replicate.key = input.artifact.manifest.key();
   RETORT_ASSIGN_OR_RETURN(replicate.accuracy, input.artifact.Metric("accuracy"));
   RETORT_ASSIGN_OR_RETURN(replicate.loss, input.artifact.Metric("loss"));
+  RETORT_ASSIGN_OR_RETURN(replicate.ece, input.artifact.Metric("ece"));
+  if (input.artifact.Metric("agreement").ok()) {
+    // An alignment is no number where embeddings are all the same.
+    const auto number = [&input](const char* name) {
+      return input.artifact.Metric(name).value_or(std::numeric_limits<double>::quiet_NaN());
+    };
+    replicate.fidelity = ReportFidelity{.agreement = number("agreement"),
+                                        .kl = number("kl"),
+                                        .cka = number("cka"),
+                                        .teacher_accuracy = number("teacher_accuracy"),
+                                        .teacher_loss = number("teacher_loss"),
+                                        .teacher_ece = number("teacher_ece")};
+  }
   if (!input.config->has_evaluate()) {
     RETORT_ASSIGN_OR_RETURN(replicate.epochs, ReadEpochs(input.artifact.File("metrics.jsonl")));
   }

@@ -92,10 +92,8 @@ absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const Train
   RETORT_RETURN_IF_ERROR(
       WriteEvaluation(absl::StrCat(context.work_dir, "/evaluation.json"), evaluation, setup.splits.test.class_names));
   output.files = {"model.safetensors", "model.textproto", "metrics.jsonl", "evaluation.json"};
-  output.metrics = {{"accuracy", evaluation.accuracy},
-                    {"loss", evaluation.loss},
-                    {"images", static_cast<double>(evaluation.images)},
-                    {"parameters", static_cast<double>(nn::CountParameters(*model))}};
+  for (const auto& [name, value] : EvaluationMetrics(evaluation)) output.metrics.push_back({name, value});
+  output.metrics.push_back({"parameters", static_cast<double>(nn::CountParameters(*model))});
   return output;
 }
 

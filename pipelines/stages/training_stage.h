@@ -1,5 +1,5 @@
 // What finetune and distill share. Payload: model.safetensors, model.textproto, metrics.jsonl (one line an epoch, see
-// kd/trainer.h), evaluation.json (test split). Metrics: accuracy, loss, images (of the test split),
+// kd/trainer.h), evaluation.json (test split). Metrics: those of pipelines/payload/evaluation_json.h (test split),
 // parameters.
 #pragma once
 
