@@ -2,6 +2,8 @@
 
 #include <cstddef>
 
+#include "retort/pipelines/reporting/page_file_hashes.h"
+
 // Defines `absl::string_view function()`, the bytes of the file at `path`. The assembler reads the file, relative to
 // the folder that Bazel compiles in; the target lists it among its dependencies.
 #define RETORT_EMBED_FILE(function, path)                                                                \
