@@ -105,7 +105,7 @@ void PrintProfile(const TrainingTask& task, Teacher& teacher, int64_t rounds) {
     step.labels = batch.labels;
     data::Batch first_view = batch;
     first_view.view = batch.view.mul(0);
-    step.teacher = Must(teacher.Look(first_view, {}));
+    step.teacher = Must(teacher.Look(first_view, task.objective->needs().targets));
     lap();
     step.student = student->Forward(batch.images.flatten(0, 1), {});
     lap();
@@ -145,13 +145,13 @@ int Main(int64_t threads, int64_t steps, int64_t rounds) {
   task.training = training;
 
   LiveTeacher live(Build("deep_nn {}"));
-  TargetCacheBuilder builder(1, dataset.size, false, TargetPrecision::kFp16);
+  TargetShardBuilder builder({}, {"benchmark", 0, 0, dataset.size});
   for (int64_t first = 0; first < dataset.size; first += kBatch) {
     const data::Batch batch = Must(batcher.Assemble(absl::MakeConstSpan(task.train_index).subspan(first, kBatch), {0}));
-    Must(builder.Put(0, batch.index, Must(live.Look(batch, {}))));
+    Must(builder.Append(Must(live.Look(batch, objective.needs().targets)), batch.labels));
   }
-  Must(builder.Write(folder + "/targets.safetensors"));
-  CachedTeacher cached(Must(TargetCache::Open(folder + "/targets.safetensors")));
+  Must(builder.Write(folder + "/targets"));
+  CachedTeacher cached(Must(TargetCache::Open({{0, "benchmark", {folder + "/targets"}}})));
 
   std::map<std::string, std::vector<double>> figures;
   for (int64_t round = -1; round < rounds; ++round) {  // the first one warms up

@@ -147,7 +147,20 @@ void Merge(const nn::Request& from, nn::Request* into) {
   AddEach(from.taps, &into->taps);
 }
 
+void Merge(const TargetRequest& from, TargetRequest* into) {
+  Merge(static_cast<const nn::Request&>(from), static_cast<nn::Request*>(into));
+  into->logits |= from.logits;
+  AddEach(from.maps, &into->maps);
+  into->gradients.images |= from.gradients.images;
+  AddEach(from.gradients.maps, &into->gradients.maps);
+}
+
 }  // namespace
+
+Needs NeedsOf(const config::Term& config) {
+  const std::unique_ptr<Term> term = BuildTerm(config);
+  return term == nullptr ? Needs() : term->needs();
+}
 
 absl::StatusOr<Objective> Objective::Create(const config::Objective& config) {
   if (config.term().empty()) {
@@ -168,10 +181,7 @@ absl::StatusOr<Objective> Objective::Create(const config::Objective& config) {
     const Needs needs = term->needs();
     Merge(needs.student, &objective.needs_.student);
     Merge(needs.targets, &objective.needs_.targets);
-    AddEach(needs.targets.gradients.taps, &objective.needs_.targets.gradients.taps);
-    objective.needs_.targets.gradients.images |= needs.targets.gradients.images;
     objective.needs_.student_image_gradient |= needs.student_image_gradient;
-    objective.needs_.teacher |= needs.teacher;
     objective.terms_.push_back(std::move(term));
   }
   return objective;

@@ -15,6 +15,9 @@
 
 namespace retort::kd {
 
+// What one term reads; nothing where none is chosen.
+Needs NeedsOf(const config::Term& config);
+
 // loss(epoch) = sum_i weight_i * factor_i(epoch) * term_i, factors as config::WeightSchedule says.
 class Objective {
  public:

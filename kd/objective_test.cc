@@ -102,9 +102,10 @@ TEST(TermFactsTest, AreThereAndAgreeWithWhatTheTermNeeds) {
     EXPECT_EQ(reads(Facts::TEACHER_EMBEDDING), needs.targets.embedding);
     EXPECT_EQ(reads(Facts::IMAGES), needs.student_image_gradient);
     EXPECT_EQ(reads(Facts::IMAGE_GRADIENTS), needs.targets.gradients.images);
-    EXPECT_EQ(reads(Facts::TAP_GRADIENTS), !needs.targets.gradients.taps.empty());
-    EXPECT_EQ(facts.caches_size() > 0, needs.teacher);
+    EXPECT_EQ(reads(Facts::TAP_GRADIENTS), !needs.targets.gradients.maps.empty());
+    EXPECT_EQ(facts.caches_size() > 0, needs.teacher());
     EXPECT_EQ(caches(Facts::LOGITS), reads(Facts::TEACHER_LOGITS));
+    EXPECT_EQ(needs.targets.logits, reads(Facts::TEACHER_LOGITS));
     EXPECT_EQ(caches(Facts::EMBEDDING), reads(Facts::TEACHER_EMBEDDING));
     EXPECT_EQ(caches(Facts::INPUT_GRADIENT), reads(Facts::IMAGE_GRADIENTS));
     EXPECT_EQ(caches(Facts::GRADIENT_MAPS), reads(Facts::TAP_GRADIENTS));
@@ -136,13 +137,13 @@ TEST(ObjectiveNeedsTest, AreThoseOfAllTermsTogether) {
                 "term { attention { pair { student: 'b' teacher: 'x' } pair { student: 'a' teacher: 'y' } } }"))
           .value();
   EXPECT_EQ(objective.names(), (std::vector<std::string>{"attention", "cosine_embedding", "attention_2"}));
-  EXPECT_TRUE(objective.needs().teacher);
+  EXPECT_TRUE(objective.needs().teacher());
   EXPECT_TRUE(objective.needs().student.embedding);
   EXPECT_TRUE(objective.needs().targets.embedding);
   EXPECT_EQ(objective.needs().student.taps, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(objective.needs().targets.taps, (std::vector<std::string>{"x", "y"}));
 
-  EXPECT_FALSE(Objective::Create(Parse("term { cross_entropy {} }"))->needs().teacher);
+  EXPECT_FALSE(Objective::Create(Parse("term { cross_entropy {} }"))->needs().teacher());
 }
 
 struct FactorCase {

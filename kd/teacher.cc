@@ -7,15 +7,57 @@
 
 #include "ATen/core/Reduction.h"
 #include "ATen/core/grad_mode.h"
+#include "ATen/ops/arange.h"
 #include "ATen/ops/cross_entropy_loss.h"
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/types/span.h"
 #include "torch/csrc/autograd/autograd.h"
 
 #include "retort/data/io/status_macros.h"
+#include "retort/kd/targets/target_rows.h"
+#include "retort/ops/attention/activation_map_parameters.h"
+#include "retort/ops/torch/autograd/attention.h"
 
 namespace retort::kd {
+namespace {
+
+// Twice what was found to be enough.
+constexpr int64_t kLeastBatch = 8;
+
+// `request` with every tap that a map or gradient is made of.
+nn::Request AllTaps(const TargetRequest& request) {
+  nn::Request all = request;
+  for (const std::vector<std::string>* taps : {&request.maps, &request.gradients.maps}) {
+    for (const std::string& tap : *taps) {
+      if (std::find(all.taps.begin(), all.taps.end(), tap) == all.taps.end()) all.taps.push_back(tap);
+    }
+  }
+  return all;
+}
+
+absl::Status CheckMap(const std::string& name, const at::Tensor& tap) {
+  if (tap.dim() == 4) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("the teacher's tap \"", name, "\" has ", tap.dim(), " dimensions; a map is made of [B,C,H,W]"));
+}
+
+template <typename Change>
+void ForEach(Targets& targets, const Change& change) {
+  for (at::Tensor* target : {&targets.logits, &targets.embedding, &targets.gradients.images}) {
+    if (target->defined()) change(*target);
+  }
+  for (auto* group : {&targets.taps, &targets.maps, &targets.gradients.maps}) {
+    for (auto& [name, target] : *group) change(target);
+  }
+}
+
+// `images` with the strides' order of `like`.
+at::Tensor InLayoutOf(const at::Tensor& like, const at::Tensor& images) {
+  return images.contiguous(like.suggest_memory_format());
+}
+
+}  // namespace
 
 LiveTeacher::LiveTeacher(std::unique_ptr<nn::Model> model, std::unique_ptr<const data::Batcher> own)
     : model_(std::move(model)), own_(std::move(own)) {
@@ -24,10 +66,7 @@ LiveTeacher::LiveTeacher(std::unique_ptr<nn::Model> model, std::unique_ptr<const
 }
 
 absl::Status LiveTeacher::Check(const TargetRequest& request) const {
-  RETORT_RETURN_IF_ERROR(nn::CheckRequest(*model_, request, "teacher"));
-  nn::Request inner;
-  inner.taps = request.gradients.taps;
-  return nn::CheckRequest(*model_, inner, "teacher");
+  return nn::CheckRequest(*model_, AllTaps(request), "teacher");
 }
 
 absl::StatusOr<Targets> LiveTeacher::Look(const data::Batch& batch, const TargetRequest& request) {
@@ -39,60 +78,60 @@ absl::StatusOr<Targets> LiveTeacher::Look(const data::Batch& batch, const Target
     RETORT_ASSIGN_OR_RETURN(const data::Batch own, own_->Assemble(values(batch.index), values(batch.view)));
     images = own.images.flatten(0, 1);
   }
-  if (!request.gradients.images && request.gradients.taps.empty()) {
-    const at::NoGradGuard no_grad;
-    return Targets{model_->Forward(images, request), {}};
-  }
-  return LookWithGradients(images, batch.labels.repeat({batch.view.size(0)}), request);
+  const at::Tensor labels = batch.labels.repeat({batch.view.size(0)});
+  const int64_t rows = images.size(0);
+  if (rows >= kLeastBatch || rows == 0) return LookAt(images, labels, request);
+  const at::Tensor filled = at::arange(kLeastBatch).remainder(rows);
+  RETORT_ASSIGN_OR_RETURN(Targets targets, LookAt(InLayoutOf(images, images.index_select(0, filled)),
+                                                  labels.index_select(0, filled), request));
+  ForEach(targets, [rows](at::Tensor& target) { target = target.narrow(0, 0, rows); });
+  return targets;
 }
 
-absl::StatusOr<Targets> LiveTeacher::LookWithGradients(const at::Tensor& images, const at::Tensor& labels,
-                                                       const TargetRequest& request) {
+absl::StatusOr<Targets> LiveTeacher::LookAt(const at::Tensor& images, const at::Tensor& labels,
+                                            const TargetRequest& request) {
+  const bool differentiate = request.gradients.images || !request.gradients.maps.empty();
+  const at::AutoGradMode mode(differentiate);
   // The parameters require no gradients, so the graph begins at the images.
-  const at::Tensor leaf = images.detach().set_requires_grad(true);
-  nn::Request all = request;
-  for (const std::string& tap : request.gradients.taps) {
-    if (std::find(all.taps.begin(), all.taps.end(), tap) == all.taps.end()) all.taps.push_back(tap);
-  }
-  nn::Outputs outputs = model_->Forward(leaf, all);
-  std::vector<at::Tensor> inputs;
-  if (request.gradients.images) inputs.push_back(leaf);
-  for (const std::string& tap : request.gradients.taps) inputs.push_back(outputs.taps.at(tap));
-  const at::Tensor loss = at::cross_entropy_loss(outputs.logits, labels, {}, at::Reduction::Sum);
-  const std::vector<at::Tensor> gradients = torch::autograd::grad({loss}, inputs);
+  const at::Tensor leaf = images.detach().set_requires_grad(differentiate);
+  nn::Outputs outputs = model_->Forward(leaf, AllTaps(request));
 
   Targets targets;
-  targets.logits = outputs.logits.detach();
-  if (request.embedding) targets.embedding = outputs.embedding.detach();
-  for (const std::string& tap : request.taps) targets.taps[tap] = outputs.taps.at(tap).detach();
-  size_t next = 0;
-  if (request.gradients.images) targets.gradients.images = gradients[next++];
-  for (const std::string& tap : request.gradients.taps) targets.gradients.taps[tap] = gradients[next++];
+  if (request.logits) targets.logits = outputs.logits;
+  if (request.embedding) targets.embedding = outputs.embedding;
+  for (const std::string& tap : request.taps) targets.taps[tap] = outputs.taps.at(tap);
+  for (const std::string& tap : request.maps) {
+    RETORT_RETURN_IF_ERROR(CheckMap(tap, outputs.taps.at(tap)));
+    RETORT_ASSIGN_OR_RETURN(targets.maps[tap],
+                            ops::torch::ActivationMap(outputs.taps.at(tap).detach(),
+                                                      {ops::ActivationKind::kMeanSquare, /*normalize=*/false}));
+  }
+  if (differentiate) {
+    std::vector<at::Tensor> inputs;
+    if (request.gradients.images) inputs.push_back(leaf);
+    for (const std::string& tap : request.gradients.maps) {
+      RETORT_RETURN_IF_ERROR(CheckMap(tap, outputs.taps.at(tap)));
+      inputs.push_back(outputs.taps.at(tap));
+    }
+    const at::Tensor loss = at::cross_entropy_loss(outputs.logits, labels, {}, at::Reduction::Sum);
+    const std::vector<at::Tensor> gradients = torch::autograd::grad({loss}, inputs);
+    size_t next = 0;
+    if (request.gradients.images) targets.gradients.images = gradients[next++];
+    for (const std::string& tap : request.gradients.maps) {
+      targets.gradients.maps[tap] = gradients[next++].abs().mean(1);
+    }
+  }
+  ForEach(targets, [](at::Tensor& target) { target = target.detach(); });
   return targets;
 }
 
 absl::Status CachedTeacher::Check(const TargetRequest& request) const {
-  if (request.gradients.images || !request.gradients.taps.empty()) {
-    return absl::InvalidArgumentError(
-        "a target cache holds no gradients, and the objective reads the teacher's; run the teacher itself (teacher: "
-        "instead of targets:)");
-  }
-  if (!request.taps.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("a target cache holds no taps, and the objective reads the teacher's ",
-                     absl::StrJoin(request.taps, ", "), "; run the teacher itself (teacher: instead of targets:)"));
-  }
-  if (request.embedding && !cache_.has_embedding()) {
-    return absl::InvalidArgumentError(
-        "the objective reads the teacher's embedding, and the target cache holds logits alone; "
-        "make it with embedding: true");
-  }
-  return absl::OkStatus();
+  return CheckContents(cache_.contents(), request);
 }
 
 absl::StatusOr<Targets> CachedTeacher::Look(const data::Batch& batch, const TargetRequest& request) {
-  RETORT_ASSIGN_OR_RETURN(nn::Outputs outputs, cache_.Gather(batch.view, batch.index, request.embedding));
-  return Targets{std::move(outputs), {}};
+  const int64_t views = batch.view.size(0), images = batch.index.size(0);
+  return cache_.Gather(batch.view.repeat_interleave(images), batch.index.repeat({views}), request);
 }
 
 }  // namespace retort::kd

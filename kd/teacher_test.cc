@@ -1,10 +1,13 @@
 #include "retort/kd/teacher.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "ATen/CPUGeneratorImpl.h"
+#include "ATen/Parallel.h"
 #include "ATen/TensorOperators.h"
 #include "ATen/core/Reduction.h"
 #include "ATen/core/grad_mode.h"
@@ -13,11 +16,16 @@
 #include "ATen/ops/cross_entropy_loss.h"
 #include "ATen/ops/equal.h"
 #include "ATen/ops/one_hot.h"
+#include "ATen/ops/randn.h"
 #include "ATen/ops/softmax.h"
 #include "ATen/ops/zeros.h"
 #include "gmock/gmock.h"
+#include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
+
+#include "retort/kd/targets/target_rows.h"
 #include "retort/kd/testing/tiny_training.h"
+#include "retort/nn/build_model.h"
 
 namespace retort::kd {
 namespace {
@@ -29,18 +37,17 @@ using testing::TinyTraining;
 
 constexpr int64_t kViews = 4;
 
-// A cache of what `teacher` says of every view of every image, made image by image.
-TargetCache CacheOf(Teacher& teacher, const TinyTraining& tiny, TargetPrecision precision) {
-  TargetCacheBuilder builder(kViews, tiny.dataset.size, true, precision);
-  for (int64_t view = 0; view < kViews; ++view) {
-    for (int64_t image = 0; image < tiny.dataset.size; ++image) {
-      const data::Batch batch = *tiny.batcher->Assemble({image}, {view});
-      EXPECT_TRUE(builder.Put(view, batch.index, *teacher.Look(batch, {{true, {}}, {}})).ok());
-    }
-  }
-  const std::string path = testing::NewFolder() + "/targets.safetensors";
-  EXPECT_TRUE(builder.Write(path).ok());
-  return *TargetCache::Open(path);
+void ExpectRefused(const absl::Status& status, const char* message) {
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(status.message(), HasSubstr(message));
+}
+
+TargetRequest Ask(bool logits, bool embedding, std::vector<std::string> taps = {}) {
+  TargetRequest request;
+  request.logits = logits;
+  request.embedding = embedding;
+  request.taps = std::move(taps);
+  return request;
 }
 
 TEST(LiveTeacherTest, RunsInEvaluationModeWithoutGradients) {
@@ -51,8 +58,8 @@ TEST(LiveTeacherTest, RunsInEvaluationModeWithoutGradients) {
   LiveTeacher teacher(std::move(owned));
   EXPECT_FALSE(model.training());
   const data::Batch batch = *tiny.batcher->Assemble({3, 1, 4}, {5});
-  const auto first = teacher.Look(batch, {{true, {"hidden"}}, {}});
-  const auto second = teacher.Look(batch, {{true, {"hidden"}}, {}});
+  const auto first = teacher.Look(batch, Ask(true, true, {"hidden"}));
+  const auto second = teacher.Look(batch, Ask(true, true, {"hidden"}));
   ASSERT_TRUE(first.ok() && second.ok());
   EXPECT_FALSE(first->logits.requires_grad());
   EXPECT_FALSE(first->embedding.requires_grad());
@@ -62,9 +69,10 @@ TEST(LiveTeacherTest, RunsInEvaluationModeWithoutGradients) {
   for (const auto& [name, parameter] : model.Parameters()) EXPECT_FALSE(parameter.requires_grad()) << name;
 }
 
-TargetRequest GradientsOf(bool images, std::vector<std::string> taps) {
+TargetRequest GradientsOf(bool images, std::vector<std::string> maps) {
   TargetRequest request;
-  request.gradients = {images, std::move(taps)};
+  request.logits = true;
+  request.gradients = {images, std::move(maps)};
   return request;
 }
 
@@ -75,7 +83,7 @@ TEST(LiveTeacherTest, GivesTheGradientsOfEachImage) {
   TinyModel& model = *owned;
   LiveTeacher teacher(std::move(owned));
   const data::Batch batch = *tiny.batcher->Assemble({3, 1, 4}, {5});
-  const auto targets = teacher.Look(batch, GradientsOf(true, {"hidden"}));
+  const auto targets = teacher.Look(batch, GradientsOf(true, {"map"}));
   ASSERT_TRUE(targets.ok()) << targets.status();
   EXPECT_FALSE(targets->logits.requires_grad());
   EXPECT_TRUE(targets->taps.empty());
@@ -96,35 +104,51 @@ TEST(LiveTeacherTest, GivesTheGradientsOfEachImage) {
   const auto alone = teacher.Look(*tiny.batcher->Assemble({1}, {5}), GradientsOf(true, {}));
   ASSERT_TRUE(alone.ok()) << alone.status();
   EXPECT_TRUE(at::allclose(alone->gradients.images[0], gradient[1]));
-  EXPECT_TRUE(alone->gradients.taps.empty());
+  EXPECT_TRUE(alone->gradients.maps.empty());
   // logits = W2 hidden + b2, so d CE / d hidden = W2^T (p - onehot).
   at::Tensor weight;
   for (const auto& [name, parameter] : model.Parameters()) {
     if (parameter.dim() == 2 && parameter.size(0) == testing::kClasses) weight = parameter;
   }
   const at::Tensor error = at::softmax(targets->logits, 1) - at::one_hot(batch.labels, testing::kClasses);
-  EXPECT_TRUE(at::allclose(targets->gradients.taps.at("hidden"), error.matmul(weight), 1e-4, 1e-6));
+  const at::Tensor by_hidden = error.matmul(weight).view({3, 2, -1, 2});
+  const at::Tensor map = targets->gradients.maps.at("map");
+  ASSERT_EQ(map.sizes(), by_hidden.select(1, 0).sizes());
+  EXPECT_TRUE(at::allclose(map, (by_hidden.select(1, 0).abs() + by_hidden.select(1, 1).abs()) / 2, 1e-4, 1e-6));
   EXPECT_EQ(teacher.Check(GradientsOf(false, {"conv9"})).code(), absl::StatusCode::kInvalidArgument);
+  ExpectRefused(teacher.Look(batch, GradientsOf(false, {"hidden"})).status(), "\"hidden\" has 2 dimensions");
 }
 
-TEST(CachedTeacherTest, RefusesGradients) {
+TEST(LiveTeacherTest, GivesMapsOfTaps) {
   const TinyTraining tiny;
-  const CachedTeacher teacher(CacheOf(*tiny.teacher, tiny, TargetPrecision::kFp32));
-  const absl::Status status = teacher.Check(GradientsOf(true, {}));
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(status.message(), HasSubstr("gradients"));
+  LiveTeacher teacher(std::make_unique<TinyModel>(3, 0.5));
+  const data::Batch batch = *tiny.batcher->Assemble({3, 1, 4}, {5});
+  TargetRequest request = Ask(false, false, {"map"});
+  request.maps = {"map"};
+  const auto targets = teacher.Look(batch, request);
+  ASSERT_TRUE(targets.ok()) << targets.status();
+  EXPECT_FALSE(targets->logits.defined() || targets->embedding.defined());
+  const at::Tensor features = targets->taps.at("map"), map = targets->maps.at("map");
+  ASSERT_EQ(map.dim(), 3);
+  for (int64_t i = 0; i < map.numel(); ++i) {
+    const int64_t b = i / (map.size(1) * map.size(2)), h = i / map.size(2) % map.size(1), w = i % map.size(2);
+    const double first = features[b][0][h][w].item<double>(), second = features[b][1][h][w].item<double>();
+    EXPECT_NEAR(map[b][h][w].item<double>(), (first * first + second * second) / 2, 1e-6);
+  }
+  request.maps = {"hidden"};
+  ExpectRefused(teacher.Look(batch, request).status(), "\"hidden\" has 2 dimensions");
 }
 
 TEST(LiveTeacherTest, FoldsViewsIntoTheBatch) {
   const TinyTraining tiny;
   LiveTeacher teacher(std::make_unique<TinyModel>(3, 0.5));
-  const auto both = teacher.Look(*tiny.batcher->Assemble({3, 1, 4}, {5, 0}), {});
+  const auto both = teacher.Look(*tiny.batcher->Assemble({3, 1, 4}, {5, 0}), Ask(true, false));
   ASSERT_TRUE(both.ok());
   ASSERT_EQ(both->logits.size(0), 6);
-  EXPECT_TRUE(
-      at::equal(both->logits.slice(0, 0, 3), teacher.Look(*tiny.batcher->Assemble({3, 1, 4}, {5}), {})->logits));
-  EXPECT_TRUE(
-      at::equal(both->logits.slice(0, 3, 6), teacher.Look(*tiny.batcher->Assemble({3, 1, 4}, {0}), {})->logits));
+  EXPECT_TRUE(at::equal(both->logits.slice(0, 0, 3),
+                        teacher.Look(*tiny.batcher->Assemble({3, 1, 4}, {5}), Ask(true, false))->logits));
+  EXPECT_TRUE(at::equal(both->logits.slice(0, 3, 6),
+                        teacher.Look(*tiny.batcher->Assemble({3, 1, 4}, {0}), Ask(true, false))->logits));
 }
 
 // A teacher that makes its own views of the batch's images does not see the student's.
@@ -136,33 +160,46 @@ TEST(LiveTeacherTest, LooksAtItsOwnViews) {
   LiveTeacher same(std::make_unique<TinyModel>(3, 0.5));
   const data::Batch batch = *tiny.batcher->Assemble({3, 1, 4, 7, 8, 9}, {5, 0});
   const data::Batch seen = *other.batcher->Assemble({3, 1, 4, 7, 8, 9}, {5, 0});
-  EXPECT_TRUE(at::equal(own.Look(batch, {})->logits, same.Look(seen, {})->logits));
-  EXPECT_FALSE(at::equal(own.Look(batch, {})->logits, same.Look(batch, {})->logits));
+  EXPECT_TRUE(at::equal(own.Look(batch, Ask(true, false))->logits, same.Look(seen, Ask(true, false))->logits));
+  EXPECT_FALSE(at::equal(own.Look(batch, Ask(true, false))->logits, same.Look(batch, Ask(true, false))->logits));
 }
 
 TEST(LiveTeacherTest, NamesTheTapsItHas) {
   const LiveTeacher teacher(std::make_unique<TinyModel>(3, 0.5));
-  EXPECT_TRUE(teacher.Check({{true, {"hidden"}}, {}}).ok());
-  const absl::Status status = teacher.Check({{false, {"hidden", "conv9"}}, {}});
+  EXPECT_TRUE(teacher.Check(Ask(true, true, {"hidden"})).ok());
+  const absl::Status status = teacher.Check(Ask(false, false, {"hidden", "conv9"}));
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(status.message(), HasSubstr("\"conv9\""));
-  EXPECT_THAT(status.message(), HasSubstr("it has hidden"));
+  EXPECT_THAT(status.message(), HasSubstr("it has hidden, map"));
 }
 
+constexpr char kEverything[] = "embedding: true map: 'map' gradient_map: 'map' input_gradient: true precision: ";
+
+TargetRequest Everything() {
+  TargetRequest request = GradientsOf(true, {"map"});
+  request.embedding = true;
+  request.maps = {"map"};
+  return request;
+}
+
+// To the bit, whatever batches the cache was made in.
 TEST(CachedTeacherTest, SaysWhatTheLiveTeacherSays) {
   const TinyTraining tiny;
   const data::Batch batch = *tiny.batcher->Assemble({20, 0, 7, 3, 3}, {2, 0, 3});
-  const auto live = tiny.teacher->Look(batch, {{true, {}}, {}});
-
-  CachedTeacher exact(CacheOf(*tiny.teacher, tiny, TargetPrecision::kFp32));
-  const auto targets = exact.Look(batch, {{true, {}}, {}});
-  ASSERT_TRUE(targets.ok()) << targets.status();
-  EXPECT_TRUE(at::equal(targets->logits, live->logits));
-  EXPECT_TRUE(at::equal(targets->embedding, live->embedding));
-  EXPECT_FALSE(targets->logits.requires_grad());
-
-  CachedTeacher half(CacheOf(*tiny.teacher, tiny, TargetPrecision::kFp16));
-  const auto rounded = half.Look(batch, {{true, {}}, {}});
+  auto live = tiny.teacher->Look(batch, Everything());
+  ASSERT_TRUE(live.ok()) << live.status();
+  for (const int64_t size : {1, 3, 5}) {
+    CachedTeacher exact(CacheOf(*tiny.teacher, tiny, kViews, std::string(kEverything) + "FP32", size));
+    EXPECT_TRUE(exact.Check(Everything()).ok());
+    auto targets = exact.Look(batch, Everything());
+    ASSERT_TRUE(targets.ok()) << targets.status();
+    for (const std::string& name : TargetNames(Everything())) {
+      EXPECT_TRUE(at::equal(TargetOf(*targets, name), TargetOf(*live, name))) << name << " by " << size;
+      EXPECT_FALSE(TargetOf(*targets, name).requires_grad());
+    }
+  }
+  CachedTeacher half(CacheOf(*tiny.teacher, tiny, kViews, "precision: FP16"));
+  const auto rounded = half.Look(batch, Ask(true, false));
   ASSERT_TRUE(rounded.ok()) << rounded.status();
   EXPECT_TRUE(rounded->logits.allclose(live->logits, 1.0 / 2048, 1e-7));
   EXPECT_FALSE(at::equal(rounded->logits, live->logits));
@@ -170,22 +207,51 @@ TEST(CachedTeacherTest, SaysWhatTheLiveTeacherSays) {
 
 TEST(CachedTeacherTest, RefusesWhatIsNotStored) {
   const TinyTraining tiny;
-  const CachedTeacher teacher(CacheOf(*tiny.teacher, tiny, TargetPrecision::kFp32));
-  EXPECT_TRUE(teacher.Check({{true, {}}, {}}).ok());
-  const absl::Status taps = teacher.Check({{false, {"hidden"}}, {}});
-  EXPECT_EQ(taps.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(taps.message(), HasSubstr("hidden"));
-
-  TargetCacheBuilder builder(1, 1, false, TargetPrecision::kFp32);
-  nn::Outputs outputs;
-  outputs.logits = at::arange(3).view({1, 3}).to(at::kFloat);
-  ASSERT_TRUE(builder.Put(0, at::arange(1), outputs).ok());
-  const std::string path = testing::NewFolder() + "/targets.safetensors";
-  ASSERT_TRUE(builder.Write(path).ok());
-  const absl::Status embedding = CachedTeacher(*TargetCache::Open(path)).Check({{true, {}}, {}});
-  EXPECT_EQ(embedding.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(embedding.message(), HasSubstr("embedding: true"));
+  const CachedTeacher teacher(CacheOf(*tiny.teacher, tiny, 1, "map: 'map'"));
+  EXPECT_TRUE(teacher.Check(Ask(true, false)).ok());
+  ExpectRefused(teacher.Check(Ask(false, false, {"hidden"})), "tap hidden; run the teacher itself");
+  ExpectRefused(teacher.Check(Ask(true, true)), "embedding: true");
+  ExpectRefused(teacher.Check(GradientsOf(true, {"map"})), "gradient_map: \"map\", input_gradient: true");
 }
+
+// These models give an image the same bits in batches of any size, on any number of threads.
+class BatchTest : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(BatchTest, DoesNotChangeABit) {
+  config::Model config;
+  ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(GetParam(), &config));
+  auto model = nn::BuildModel(config, {3, 32, 32, 10}, /*seed=*/1, /*channels_last=*/true);
+  ASSERT_TRUE(model.ok()) << model.status();
+  LiveTeacher teacher(*std::move(model));
+  const at::Generator generator = at::detail::createCPUGenerator(5);
+  const at::Tensor images =
+      at::randn({1, 70, 3, 32, 32}, generator, at::kFloat).squeeze(0).contiguous(at::MemoryFormat::ChannelsLast);
+  const auto look = [&](int64_t first, int64_t count) {
+    data::Batch batch;
+    batch.images = images.narrow(0, first, count).unsqueeze(0);
+    batch.labels = at::arange(first, first + count).remainder(10);
+    batch.view = at::zeros({1}, at::kLong);
+    return *teacher.Look(batch, GradientsOf(true, {}));
+  };
+  at::set_num_threads(2);
+  const Targets all = look(0, 70);
+  for (const int threads : {1, 2}) {
+    at::set_num_threads(threads);
+    for (const int64_t size : {1, 3, 13, 69}) {
+      for (int64_t first = 0; first < 70; first += 34) {
+        const int64_t count = std::min(size, 70 - first);
+        const Targets some = look(first, count);
+        EXPECT_TRUE(at::equal(some.logits, all.logits.narrow(0, first, count)))
+            << count << " from " << first << " on " << threads;
+        EXPECT_TRUE(at::equal(some.gradients.images, all.gradients.images.narrow(0, first, count)))
+            << count << " from " << first << " on " << threads;
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, BatchTest,
+                         ::testing::Values("light_nn {}", "deep_nn {}", "cifar_resnet { depth: 8 }"));
 
 }  // namespace
 }  // namespace retort::kd

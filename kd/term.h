@@ -15,14 +15,15 @@
 
 namespace retort::kd {
 
-// d(sum_b CE_b)/d(.) of a model: row b depends on image b alone.
+// Of J = d(sum_b CE_b)/d(.) of a model: row b depends on image b alone.
 struct Gradients {
-  at::Tensor images;                       // [B,C,H,W]
-  std::map<std::string, at::Tensor> taps;  // shaped as the taps
+  at::Tensor images;                       // J by the images, [B,C,H,W]
+  std::map<std::string, at::Tensor> maps;  // mean_c |J| by taps [B,C,H,W]: [B,H,W]
 };
 
-// What a teacher says of a batch: its outputs, and gradients where a term needs them.
+// What a teacher says of a batch: its outputs, and maps and gradients where a term needs them.
 struct Targets : nn::Outputs {
+  std::map<std::string, at::Tensor> maps;  // mean_c F^2 of taps F [B,C,H,W]: [B,H,W]
   Gradients gradients;
 };
 
@@ -44,19 +45,27 @@ struct Step {
 
 struct GradientRequest {
   bool images = false;
-  std::vector<std::string> taps;
+  std::vector<std::string> maps;  // names of taps
 };
 
+// What is wanted of Targets, each name once.
 struct TargetRequest : nn::Request {
+  bool logits = false;
+  std::vector<std::string> maps;  // names of taps
   GradientRequest gradients;
+
+  bool empty() const {
+    return !logits && !embedding && taps.empty() && maps.empty() && !gradients.images && gradients.maps.empty();
+  }
 };
 
 // What a term reads of each side.
 struct Needs {
   nn::Request student;
   bool student_image_gradient = false;
-  bool teacher = false;  // reads the teacher's logits or `targets`
   TargetRequest targets;
+
+  bool teacher() const { return !targets.empty(); }
 };
 
 class Term {

@@ -104,7 +104,7 @@ absl::Status CheckTask(const TrainingTask& task) {
   }
   const Needs& needs = task.objective->needs();
   RETORT_RETURN_IF_ERROR(nn::CheckRequest(*task.model, needs.student, "student"));
-  if (!needs.teacher) return absl::OkStatus();
+  if (!needs.teacher()) return absl::OkStatus();
   if (task.teacher == nullptr) return absl::InvalidArgumentError("the objective reads a teacher, and there is none");
   return task.teacher->Check(needs.targets);
 }
@@ -156,7 +156,7 @@ absl::StatusOr<Step> LookAt(const TrainingTask& task, absl::Span<const int64_t> 
     step.lambda = batch.lambda.flatten();
     step.partner_labels = batch.partner_labels.repeat({views});
   }
-  if (needs.teacher) {
+  if (needs.teacher()) {
     RETORT_ASSIGN_OR_RETURN(step.teacher, task.teacher->Look(batch, needs.targets));
   }
   if (needs.student_image_gradient) step.images.set_requires_grad(true);

@@ -163,7 +163,7 @@ TEST(TrainerTest, LearnsFromMixedImages) {
   const std::vector<int64_t> order = data::EpochOrder(fresh.task.train_index, options.seed, 0);
   const data::Batch batch = *fresh.batcher->Assemble(order, {0});
   const at::Tensor student = fresh.model->Forward(batch.images[0], {}).logits.detach(),
-                   teacher = fresh.teacher->Look(batch, {})->logits;
+                   teacher = fresh.teacher->Look(batch, tiny.objective->needs().targets)->logits;
   double hard = 0, soft = 0, greatest_share = 0;
   for (int64_t b = 0; b < 17; ++b) {
     const float* const s = student.const_data_ptr<float>() + b * testing::kClasses;
@@ -369,7 +369,7 @@ TEST(TrainerTest, NamesTheTapsThatTheStudentHas) {
   options.objective = "term { attention { pair { student: \"conv9\" teacher: \"hidden\" } } }";
   const TinyTraining tiny(options);
   EXPECT_EQ(Train(tiny.task, RunIn(NewFolder())).status(),
-            absl::InvalidArgumentError("the student has no tap \"conv9\"; it has hidden"));
+            absl::InvalidArgumentError("the student has no tap \"conv9\"; it has hidden, map"));
 }
 
 TEST(TrainerTest, NoImagesAreRefused) {
@@ -388,16 +388,7 @@ TEST(TrainerTest, CachedTeacherGivesTheSameBitsAsTheLiveOne) {
     tiny.task.view_of_epoch = [](int64_t epoch) { return (epoch + 1) % 3; };
     std::unique_ptr<Teacher> cached_teacher;
     if (cached) {
-      TargetCacheBuilder builder(3, tiny.dataset.size, false, TargetPrecision::kFp32);
-      std::vector<int64_t> all(tiny.dataset.size);
-      std::iota(all.begin(), all.end(), 0);
-      for (int64_t view = 0; view < 3; ++view) {
-        const data::Batch batch = *tiny.batcher->Assemble(all, {view});
-        ASSERT_TRUE(builder.Put(view, batch.index, *tiny.teacher->Look(batch, {})).ok());
-      }
-      const std::string path = NewFolder() + "/targets.safetensors";
-      ASSERT_TRUE(builder.Write(path).ok());
-      cached_teacher = std::make_unique<CachedTeacher>(*TargetCache::Open(path));
+      cached_teacher = std::make_unique<CachedTeacher>(CacheOf(*tiny.teacher, tiny, 3, "precision: FP32"));
       tiny.task.teacher = cached_teacher.get();
     }
     const std::string folder = NewFolder();

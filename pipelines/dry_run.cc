@@ -13,6 +13,7 @@
 #include "retort/data/io/status_macros.h"
 #include "retort/data/sources/read_source.h"
 #include "retort/kd/objective.h"
+#include "retort/kd/targets/target_rows.h"
 #include "retort/kd/teacher.h"
 #include "retort/nn/build_model.h"
 #include "retort/nn/initial_weights.h"
@@ -136,7 +137,7 @@ class Rehearsal {
     step.images = images;
     step.labels = batch.labels;
     step.index = batch.index;
-    if (objective.needs().teacher) {
+    if (objective.needs().teacher()) {
       const size_t from = TeacherOf(stage);
       RETORT_ASSIGN_OR_RETURN(std::unique_ptr<nn::Model> teacher_model,
                               Build(ModelOf(from), TrainingOf(from), dataset));
@@ -165,16 +166,22 @@ class Rehearsal {
     const size_t from = TeacherOf(stage);
     RETORT_ASSIGN_OR_RETURN(std::unique_ptr<nn::Model> model, Build(ModelOf(from), TrainingOf(from), dataset));
     RETORT_ASSIGN_OR_RETURN(const data::Batch batch, OneBatch(dataset, TrainingOf(from), 1));
-    const nn::Outputs outputs =
-        model->Forward(batch.images.flatten(0, 1), {.embedding = config.embedding(), .taps = {}});
-    const int64_t values = outputs.logits.size(1) + (config.embedding() ? outputs.embedding.size(1) : 0);
-    const int64_t size = config.precision() == config::CacheLogits::FP16 ? 2 : 4;
+    kd::LiveTeacher teacher(std::move(model));
+    const kd::TargetRequest request = kd::RequestFor(config.store());
+    RETORT_RETURN_IF_ERROR(teacher.Check(request));
+    RETORT_ASSIGN_OR_RETURN(const kd::Targets targets, teacher.Look(batch, request));
+    RETORT_ASSIGN_OR_RETURN(const auto rows, kd::Encode(config.store(), targets));
+    int64_t bytes = 0;
+    for (const auto& [name, row] : rows) {
+      out_ << absl::StreamFormat("    %-24s %s\n", name, Shape(row));
+      bytes += static_cast<int64_t>(row.nbytes());
+    }
     int64_t views = 1;
     if (const PlannedStage::Input* input = Find(stage, "views"); input != nullptr) {
       views = plan_.stages[input->stage].config->augment().count();
     }
-    out_ << absl::StreamFormat("    %d views x %d images x %d values: %s on disk\n", views, dataset.size, values,
-                               Megabytes(static_cast<double>(views * dataset.size * values * size)));
+    out_ << absl::StreamFormat("    %d views x %d images x %d bytes: %s on disk\n", views, dataset.size, bytes,
+                               Megabytes(static_cast<double>(views * dataset.size * bytes)));
     return absl::OkStatus();
   }
 

@@ -95,7 +95,9 @@ absl::Status Run(const CommandLine& line, config::Stage::KindCase kind) {
   CatchStopSignals();
   RETORT_ASSIGN_OR_RETURN(
       const std::vector<StoredArtifact> artifacts,
-      RunPlan(plan, goals, store, {.data_dir = data_dir, .stop_requested = [] { return StopSignal() != 0; }}));
+      RunPlan(plan, goals, store, {.data_dir = data_dir, .verify_targets = line.verify_targets, .stop_requested = [] {
+                                     return StopSignal() != 0;
+                                   }}));
   RETORT_ASSIGN_OR_RETURN(const std::string results, Results(plan, goals, artifacts));
   std::cout << results << std::flush;
   if (!std::cout) return absl::ResourceExhaustedError("cannot write the results to standard output");

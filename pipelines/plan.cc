@@ -70,11 +70,24 @@ std::string ConfigText(const Message& message) {
   return CanonicalText(*copy);
 }
 
+// How many artifacts a stage makes: replicates of a training, a model's replicates in turn, or views.
+int Replicates(const config::Stage& stage, const std::map<std::string, std::vector<size_t>>& replicates_of,
+               const Plan& plan) {
+  if (stage.has_distill()) return stage.distill().replicates();
+  if (stage.has_evaluate()) return static_cast<int>(replicates_of.at(stage.evaluate().model()).size());
+  if (stage.has_export_()) return static_cast<int>(replicates_of.at(stage.export_().model()).size());
+  if (stage.cache_logits().has_views()) {
+    return plan.stages[replicates_of.at(stage.cache_logits().views())[0]].config->augment().count();
+  }
+  return 1;
+}
+
 absl::StatusOr<std::string> KeyText(const Plan& plan, const PlannedStage& stage, const std::string& data_dir) {
   const StageType type = TypeOf(stage.config->kind_case());
   std::string text =
       absl::StrCat("format: 1\nkind: ", KindName(stage.config->kind_case()), "\nversion: ", type.version, "\n");
   if (type.seeded) absl::StrAppend(&text, "seed: ", stage.seed, "\n");
+  if (stage.config->has_cache_logits()) absl::StrAppend(&text, "view: ", stage.replicate, "\n");
   auto append = [&text](absl::string_view prefix, const std::string& lines) {
     for (absl::string_view line : absl::StrSplit(lines, '\n', absl::SkipEmpty())) {
       absl::StrAppend(&text, prefix, line, "\n");
@@ -115,10 +128,7 @@ absl::StatusOr<Plan> MakePlan(config::Pipeline pipeline, const std::string& data
       }
       weights_sha256 = *std::move(digest);
     }
-    int replicates = config.has_distill() ? config.distill().replicates() : 1;
-    // An evaluation and an export take each replicate of their model in turn.
-    if (config.has_evaluate()) replicates = static_cast<int>(replicates_of[config.evaluate().model()].size());
-    if (config.has_export_()) replicates = static_cast<int>(replicates_of[config.export_().model()].size());
+    const int replicates = Replicates(config, replicates_of, plan);
     for (int replicate = 0; replicate < replicates; ++replicate) {
       PlannedStage stage;
       stage.config = &config;
@@ -128,15 +138,16 @@ absl::StatusOr<Plan> MakePlan(config::Pipeline pipeline, const std::string& data
       stage.name = replicates == 1 ? config.name() : absl::StrCat(config.name(), "/", replicate);
       for (const Reference& reference : references) {
         const std::vector<size_t>& candidates = replicates_of[reference.name];
-        if (config.has_report()) {
+        const bool targets = reference.role == "targets";
+        if (config.has_report() || targets) {
           for (const size_t input : candidates) stage.inputs.push_back({reference.role, input});
-          continue;
+          if (!targets) continue;
         }
         // A teacher or a data set is the first.
         const size_t input = reference.role == "model" ? candidates[static_cast<size_t>(replicate)] : candidates[0];
-        stage.inputs.push_back({reference.role, input});
+        if (!targets) stage.inputs.push_back({reference.role, input});
         // Targets and views bring the images they were made from; a model that is exported, those it was trained on.
-        const bool views = reference.role == "targets" || reference.role == "views";
+        const bool views = targets || reference.role == "views";
         if (views || config.has_export_()) {
           for (const PlannedStage::Input& further : plan.stages[input].inputs) {
             if (further.role == "data" || (views && further.role == "views")) stage.inputs.push_back(further);

@@ -14,7 +14,7 @@
 
 namespace retort::pipelines {
 
-// A stage, or one replicate of it.
+// A stage, or one replicate of it; of a cache_logits stage, one view.
 struct PlannedStage {
   const config::Stage* config = nullptr;  // within Plan::pipeline
   int replicate = 0;

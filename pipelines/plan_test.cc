@@ -67,20 +67,20 @@ TEST(MakePlan, ExpandsReplicatesAndConnectsInputs) {
   const Plan plan = PlanOf(Parse(kPipeline));
   std::vector<size_t> all(plan.stages.size());
   for (size_t i = 0; i < all.size(); ++i) all[i] = i;
-  EXPECT_THAT(Names(plan, all), ElementsAre("data", "teacher", "views", "targets", "baseline", "student/0", "student/1",
-                                            "check/0", "check/1", "results"));
+  EXPECT_THAT(Names(plan, all), ElementsAre("data", "teacher", "views", "targets/0", "targets/1", "baseline",
+                                            "student/0", "student/1", "check/0", "check/1", "results"));
   std::map<std::string, std::vector<std::string>> inputs;
   for (const PlannedStage& stage : plan.stages) {
     for (const PlannedStage::Input& input : stage.inputs) {
       inputs[stage.name].push_back(input.role + "=" + plan.stages[input.stage].name);
     }
   }
-  EXPECT_THAT(inputs["targets"], ElementsAre("views=views", "data=data", "teacher=teacher"));
-  EXPECT_THAT(inputs["student/1"], ElementsAre("targets=targets", "views=views", "data=data"));
+  EXPECT_THAT(inputs["targets/1"], ElementsAre("views=views", "data=data", "teacher=teacher"));
+  EXPECT_THAT(inputs["student/1"], ElementsAre("targets=targets/0", "targets=targets/1", "views=views", "data=data"));
   EXPECT_THAT(inputs["check/1"], ElementsAre("model=student/1", "data=data"));
   EXPECT_THAT(inputs["results"],
               ElementsAre("run=baseline", "run=student/0", "run=student/1", "run=check/0", "run=check/1"));
-  EXPECT_EQ(plan.stages[6].seed, 8u);
+  EXPECT_EQ(plan.stages[7].seed, 8u);
 }
 
 TEST(MakePlan, AnExportTakesEachReplicateAndTheImagesItWasTrainedOn) {
@@ -88,9 +88,9 @@ TEST(MakePlan, AnExportTakesEachReplicateAndTheImagesItWasTrainedOn) {
       PlanOf(Parse(absl::StrCat(kPipeline,
                                 "stage { name: 'files' export { model: 'student' onnx { } } }"
                                 "stage { name: 'teacher_file' export { model: 'teacher' safetensors { } } }")));
-  ASSERT_EQ(plan.stages.size(), 13u);
+  ASSERT_EQ(plan.stages.size(), 14u);
   std::vector<std::string> inputs;
-  for (size_t i = 10; i < 13; ++i) {
+  for (size_t i = 11; i < 14; ++i) {
     for (const PlannedStage::Input& input : plan.stages[i].inputs) {
       inputs.push_back(absl::StrCat(plan.stages[i].name, ": ", input.role, "=", plan.stages[input.stage].name));
     }
@@ -103,12 +103,27 @@ TEST(MakePlan, AKeyChangesWithWhatItDependsOnAndNothingElse) {
   const config::Pipeline before = Parse(kPipeline);
   config::Pipeline after = before;
   after.mutable_stage(1)->mutable_finetune()->mutable_train()->set_epochs(11);
-  EXPECT_THAT(Changed(before, after),
-              ElementsAre("check/0", "check/1", "results", "student/0", "student/1", "targets", "teacher"));
+  EXPECT_THAT(Changed(before, after), ElementsAre("check/0", "check/1", "results", "student/0", "student/1",
+                                                  "targets/0", "targets/1", "teacher"));
 
   after = before;
   after.mutable_stage(5)->mutable_distill()->set_replicates(3);
   EXPECT_THAT(Changed(before, after), ElementsAre("check/2", "results", "student/2"));
+
+  // A further view is an artifact beside those there are, which every student that may see it has as an input.
+  after = before;
+  after.mutable_stage(2)->mutable_augment()->set_count(3);
+  EXPECT_THAT(Changed(before, after),
+              ElementsAre("check/0", "check/1", "results", "student/0", "student/1", "targets/2"));
+
+  after = before;
+  after.mutable_stage(5)->mutable_distill()->mutable_model()->mutable_light_nn()->set_conv1(9);
+  EXPECT_THAT(Changed(before, after), ElementsAre("check/0", "check/1", "results", "student/0", "student/1"));
+
+  after = before;
+  after.mutable_stage(3)->mutable_cache_logits()->mutable_store()->set_precision(config::StoredTargets::INT8);
+  EXPECT_THAT(Changed(before, after),
+              ElementsAre("check/0", "check/1", "results", "student/0", "student/1", "targets/0", "targets/1"));
 
   after = before;
   after.mutable_deployment()->set_store("/elsewhere");
@@ -116,13 +131,13 @@ TEST(MakePlan, AKeyChangesWithWhatItDependsOnAndNothingElse) {
 
   after = before;
   after.mutable_numerics()->set_threads(1);
-  EXPECT_THAT(Changed(before, after),
-              ElementsAre("baseline", "check/0", "check/1", "results", "student/0", "student/1", "targets", "teacher"));
+  EXPECT_THAT(Changed(before, after), ElementsAre("baseline", "check/0", "check/1", "results", "student/0", "student/1",
+                                                  "targets/0", "targets/1", "teacher"));
 
   after = before;
   after.set_seed(9);
   EXPECT_THAT(Changed(before, after), ElementsAre("baseline", "check/0", "check/1", "results", "student/0", "student/1",
-                                                  "targets", "teacher", "views"));
+                                                  "targets/0", "targets/1", "teacher", "views"));
 
   // A default that is written out is no change.
   after = before;

@@ -1,10 +1,14 @@
 // The real programs on a tiny experiment: what a user sees.
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <map>
+#include <memory>
+#include <random>
 #include <set>
 #include <string>
 #include <vector>
@@ -30,6 +34,7 @@ using retort::testing::Finished;
 using retort::testing::RunfilePath;
 using retort::testing::RunProgram;
 using retort::testing::Subprocess;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -50,7 +55,7 @@ stage {
   }
 }
 stage { name: "views" augment { data: "images" count: 2 step { crop { pad: 2 } } step { flip { } } } }
-stage { name: "targets" cache_logits { views: "views" teacher: "teacher" embedding: true } }
+stage { name: "targets" cache_logits { views: "views" teacher: "teacher" store { embedding: true } } }
 stage {
   name: "student"
   distill {
@@ -205,6 +210,78 @@ TEST_F(ProgramsTest, ADamagedArtifactIsMadeAgain) {
   EXPECT_EQ(Results("store"), before);
 }
 
+// Files of an artifact kind, by path, with what tells one file from another of the same name.
+std::map<std::string, ino_t> Files(const std::string& folder) {
+  std::map<std::string, ino_t> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    struct stat facts;
+    if (entry.is_regular_file() && stat(entry.path().c_str(), &facts) == 0) files[entry.path()] = facts.st_ino;
+  }
+  return files;
+}
+
+constexpr char kSmallShards[] = "--set=targets.store.shard_size=50";
+
+TEST_F(ProgramsTest, OnlyADamagedShardIsMadeAgain) {
+  ASSERT_EQ(RunProgram(Command("cache_logits", "store", {kSmallShards})).exit_code, 0);
+  const auto before = Results("store");
+  std::map<std::string, ino_t> shards = Files(Path("store/cache_logits"));
+  const std::string damaged = std::find_if(shards.begin(), shards.end(), [](const auto& file) {
+                                return absl::StrContains(file.first, "targets-00007");
+                              })->first;
+  std::fstream(damaged, std::ios::in | std::ios::out | std::ios::binary).seekp(1500).put('!');
+  const Finished finished = RunProgram(Command("cache_logits", "store", {kSmallShards, "--verify_targets=40"}));
+  ASSERT_EQ(finished.exit_code, 0) << finished.err;
+  EXPECT_THAT(finished.err, HasSubstr("BAD   shard made again: "));
+  EXPECT_THAT(finished.err, HasSubstr("targets-00007.safetensors is damaged"));
+  EXPECT_THAT(finished.err, HasSubstr("view 1: 0 of 40 records differ from what the teacher says now"));
+  EXPECT_EQ(Results("store"), before);
+  int others = 0;
+  for (const auto& [path, number] : Files(Path("store/cache_logits"))) {
+    if (!absl::StrContains(path, "targets-")) continue;
+    EXPECT_EQ(number == shards[path], path != damaged) << path;
+    ++others;
+  }
+  EXPECT_EQ(others, 2 * 12);
+}
+
+TEST_F(ProgramsTest, AFurtherViewLeavesThoseBeforeAsTheyAre) {
+  ASSERT_EQ(RunProgram(Command("cache_logits", "store")).exit_code, 0);
+  const Finished more = RunProgram(Command("cache_logits", "store", {"--set=views.count=3"}));
+  ASSERT_EQ(more.exit_code, 0) << more.err;
+  EXPECT_THAT(more.err, ContainsRegex("HIT +cache_logits .* targets/0"));
+  EXPECT_THAT(more.err, ContainsRegex("HIT +cache_logits .* targets/1"));
+  EXPECT_THAT(more.err, ContainsRegex("RUN +cache_logits .* targets/2"));
+}
+
+// Together, killed again and again, they end with what one alone has made.
+TEST_F(ProgramsTest, EightProcessesFillOneCache) {
+  const std::vector<std::string> many = {"--set=targets.store.shard_size=5", "--set=views.count=3"};
+  ASSERT_EQ(RunProgram(Command("cache_logits", "reference", many)).exit_code, 0);
+  ASSERT_EQ(RunProgram(Command("finetune", "store", many)).exit_code, 0);
+  ASSERT_EQ(RunProgram(Command("augment", "store", many)).exit_code, 0);
+  std::mt19937 random(7);
+  std::vector<std::unique_ptr<Subprocess>> processes;
+  const auto start = [&] { return std::make_unique<Subprocess>(Command("cache_logits", "store", many)); };
+  for (int i = 0; i < 8; ++i) processes.push_back(start());
+  int kills = 0;
+  for (int turn = 0; turn < 24; ++turn) {
+    absl::SleepFor(absl::Milliseconds(40 + random() % 120));
+    std::unique_ptr<Subprocess>& process = processes[random() % processes.size()];
+    process->Signal(SIGKILL);
+    const Finished killed = process->Wait();
+    kills += killed.signal == SIGKILL ? 1 : 0;
+    EXPECT_TRUE(killed.signal == SIGKILL || killed.exit_code == 0) << killed.err;
+    process = start();
+  }
+  for (const std::unique_ptr<Subprocess>& process : processes) {
+    const Finished finished = process->Wait();
+    EXPECT_EQ(finished.exit_code, 0) << finished.err;
+  }
+  EXPECT_GE(kills, 8) << "kills that came before the end";
+  EXPECT_EQ(Results("store"), Results("reference"));
+}
+
 // How many stages have begun, ended or been found, as standard error tells.
 int Events(const std::string& err) {
   int events = 0;
@@ -227,8 +304,8 @@ TEST_F(ProgramsTest, KilledAnywhereItEndsWithTheSameBits) {
   const Finished whole = RunProgram(Command("distill", "reference"));
   ASSERT_EQ(whole.exit_code, 0) << whole.err;
   const auto reference = Results("reference");
-  // Seven stages, each of which begins and ends.
-  constexpr int kEvents = 14;
+  // Eight stages, each of which begins and ends.
+  constexpr int kEvents = 16;
   ASSERT_EQ(Events(whole.err), kEvents) << whole.err;
 
   int landed = 0;

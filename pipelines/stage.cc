@@ -20,6 +20,14 @@ absl::StatusOr<const StageInput*> StageContext::Input(absl::string_view role) co
                                                     "\"; it has: ", absl::StrJoin(inputs, ", ", name)));
 }
 
+std::vector<const StageInput*> StageContext::Inputs(absl::string_view role) const {
+  std::vector<const StageInput*> found;
+  for (const StageInput& input : inputs) {
+    if (input.role == role) found.push_back(&input);
+  }
+  return found;
+}
+
 std::string KindName(config::Stage::KindCase kind) {
   const google::protobuf::FieldDescriptor* field = config::Stage::descriptor()->FindFieldByNumber(kind);
   return field == nullptr ? "none" : field->name();

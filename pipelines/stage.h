@@ -30,6 +30,7 @@ struct StageInput {
 struct StageContext {
   const config::Pipeline* pipeline = nullptr;
   const config::Stage* stage = nullptr;
+  int replicate = 0;  // or view
   uint64_t seed = 0;
   std::vector<StageInput> inputs;
   // Where data sets lie; only ingest reads it.
@@ -46,6 +47,8 @@ struct StageContext {
   absl::StatusOr<const StageInput*> Input(absl::string_view role) const;
   // The same, or null.
   const StageInput* FindInput(absl::string_view role) const;
+  // All of that role, in the order of their replicates.
+  std::vector<const StageInput*> Inputs(absl::string_view role) const;
 };
 
 // The weights that a stage gives its model to begin with; null where it gives none.

@@ -16,6 +16,9 @@ struct StageType {
   bool seeded;
   // Computes in floating point, so that Numerics matters.
   bool numeric;
+  // Makes its files one by one, each by itself: what it finds sound in its work folder stays, and several processes may
+  // work in it.
+  bool shared;
   absl::StatusOr<StageOutput> (*run)(const StageContext& context);
 };
 

@@ -41,7 +41,7 @@ TEST(ActivationBoundaryTest, GradientIsThatOfCentralDifferences) {
 TEST(ActivationBoundaryTest, AsksForItsTaps) {
   EXPECT_EQ(Make("")()->needs().student.taps, std::vector<std::string>{"s"});
   EXPECT_EQ(Make("")()->needs().targets.taps, std::vector<std::string>{"t"});
-  EXPECT_TRUE(Make("")()->needs().teacher);
+  EXPECT_TRUE(Make("")()->needs().teacher());
 }
 
 TEST(ActivationBoundaryErrorTest, NamesMapsOfOtherChannels) {

@@ -1,8 +1,9 @@
 #include "retort/kd/terms/attention.h"
 
+#include <utility>
+
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/linalg_vector_norm.h"
-#include "ATen/ops/mse_loss.h"
 
 #include "retort/data/io/status_macros.h"
 #include "retort/kd/terms/tap_pairs.h"
@@ -27,7 +28,11 @@ class Attention final : public Term {
 
   const char* name() const override { return "attention"; }
 
-  Needs needs() const override { return TapNeeds(config_.pair()); }
+  Needs needs() const override {
+    Needs needs = TapNeeds(config_.pair());
+    if (config_.pooling() == config::Attention::MAP) std::swap(needs.targets.maps, needs.targets.taps);
+    return needs;
+  }
 
   absl::StatusOr<at::Tensor> Compute(const Step& step) override {
     at::Tensor total;
@@ -51,19 +56,18 @@ class Attention final : public Term {
       RETORT_ASSIGN_OR_RETURN(const at::Tensor map, ops::torch::ActivationMap(maps.student, parameters));
       return MeanDistance(map, target);
     }
-    RETORT_ASSIGN_OR_RETURN(FeatureMaps maps, Maps(step, pair, name()));
-    const ops::ActivationMapParameters as_is = {parameters.kind, /*normalize=*/false};
-    RETORT_ASSIGN_OR_RETURN(at::Tensor student, ops::torch::ActivationMap(maps.student, as_is));
-    RETORT_ASSIGN_OR_RETURN(at::Tensor teacher, ops::torch::ActivationMap(maps.teacher, as_is));
-    RETORT_ASSIGN_OR_RETURN(maps, Pooled({student.unsqueeze(1), teacher.unsqueeze(1)}, pair, name()));
-    student = maps.student.squeeze(1);
-    teacher = maps.teacher.squeeze(1);
-    if (parameters.normalize) {
-      student = Normalized(student);
-      teacher = Normalized(teacher);
+    RETORT_ASSIGN_OR_RETURN(const at::Tensor features, StudentMap(step, pair, name()));
+    if (config_.form() == config::Attention::NORMALIZED_DISTANCE) {
+      RETORT_ASSIGN_OR_RETURN(const at::Tensor student,
+                              ops::torch::ActivationMap(features, {parameters.kind, /*normalize=*/false}));
+      RETORT_ASSIGN_OR_RETURN(const FeatureMaps maps, PooledPlaces(student, step.teacher.maps, pair, name()));
+      return MeanDistance(Normalized(maps.student), Normalized(maps.teacher));
     }
-    return config_.form() == config::Attention::NORMALIZED_DISTANCE ? MeanDistance(student, teacher)
-                                                                    : at::mse_loss(student, teacher);
+    // The fused op pools the student's map by itself; any channel has its sizes.
+    RETORT_ASSIGN_OR_RETURN(const FeatureMaps maps,
+                            PooledPlaces(features.select(1, 0), step.teacher.maps, pair, name()));
+    return ops::torch::AttentionTransfer(features, parameters.normalize ? Normalized(maps.teacher) : maps.teacher,
+                                         parameters, ops::torch::Pooling::kMap);
   }
 
   const config::Attention config_;

@@ -68,7 +68,7 @@ TEST(ClassWiseTest, IsZeroWhereNoClassOccursTwice) {
   EXPECT_EQ(Of("", {4})(StudentLogits().slice(0, 0, 1)).item<double>(), 0);
 }
 
-TEST(ClassWiseTest, NeedsNoTeacher) { EXPECT_FALSE(Make("")()->needs().teacher); }
+TEST(ClassWiseTest, NeedsNoTeacher) { EXPECT_FALSE(Make("")()->needs().teacher()); }
 
 TEST(ClassWiseErrorTest, RefusesLabelsBeyondTheClasses) {
   Step step = SingleImage();

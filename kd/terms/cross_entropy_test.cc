@@ -110,7 +110,7 @@ TEST(CrossEntropyTest, RefusesPartnersThatAreNone) {
   EXPECT_EQ(Make(0)->Compute(step).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
-TEST(CrossEntropyTest, NeedsNoTeacher) { EXPECT_FALSE(Make(0)->needs().teacher); }
+TEST(CrossEntropyTest, NeedsNoTeacher) { EXPECT_FALSE(Make(0)->needs().teacher()); }
 
 TEST(CrossEntropyTest, RefusesAnotherNumberOfLabels) {
   Step step = SingleImage();

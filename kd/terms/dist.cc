@@ -25,7 +25,7 @@ class Dist final : public Term {
 
   Needs needs() const override {
     Needs needs;
-    needs.teacher = true;
+    needs.targets.logits = true;
     return needs;
   }
 

@@ -20,7 +20,7 @@ class DistillKl final : public Term {
 
   Needs needs() const override {
     Needs needs;
-    needs.teacher = true;
+    needs.targets.logits = true;
     return needs;
   }
 

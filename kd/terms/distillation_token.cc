@@ -19,7 +19,7 @@ class DistillationToken final : public Term {
 
   Needs needs() const override {
     Needs needs;
-    needs.teacher = true;
+    needs.targets.logits = true;
     return needs;
   }
 

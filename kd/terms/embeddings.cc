@@ -9,7 +9,6 @@ namespace retort::kd {
 Needs EmbeddingNeeds() {
   Needs needs;
   needs.student.embedding = true;
-  needs.teacher = true;
   needs.targets.embedding = true;
   return needs;
 }

@@ -67,7 +67,7 @@ TEST(FactorTransferTest, OfASingleImageIsFinite) {
 TEST(FactorTransferTest, AsksForItsTaps) {
   EXPECT_EQ(Make("")()->needs().student.taps, std::vector<std::string>{"s"});
   EXPECT_EQ(Make("")()->needs().targets.taps, std::vector<std::string>{"t"});
-  EXPECT_TRUE(Make("")()->needs().teacher);
+  EXPECT_TRUE(Make("")()->needs().teacher());
 }
 
 TEST(FactorTransferErrorTest, NamesTapsAndShapesOfOtherBatches) {

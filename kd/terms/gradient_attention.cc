@@ -24,7 +24,7 @@ class GradientAttention final : public Term {
 
   Needs needs() const override {
     Needs needs = TapNeeds(config_.pair());
-    std::swap(needs.targets.gradients.taps, needs.targets.taps);
+    std::swap(needs.targets.gradients.maps, needs.targets.taps);
     return needs;
   }
 
@@ -33,29 +33,23 @@ class GradientAttention final : public Term {
     RETORT_ASSIGN_OR_RETURN(const at::Tensor loss, ops::torch::CrossEntropy(step.student.logits, step.labels, 0));
     at::Tensor total;
     for (const config::TapPair& pair : config_.pair()) {
-      RETORT_ASSIGN_OR_RETURN(const FeatureMaps gradients, BothGradients(step, pair, loss));
-      const auto map = [](const at::Tensor& gradient) { return gradient.abs().mean(1, /*keepdim=*/true); };
-      const double batch = static_cast<double>(step.labels.size(0));
+      RETORT_ASSIGN_OR_RETURN(const at::Tensor gradient, StudentGradient(step, pair, loss));
       RETORT_ASSIGN_OR_RETURN(const FeatureMaps maps,
-                              Pooled({map(gradients.student), map(gradients.teacher) / batch}, pair, name()));
-      const at::Tensor value = at::mse_loss(maps.student, maps.teacher);
+                              PooledPlaces(gradient.abs().mean(1), step.teacher.gradients.maps, pair, name()));
+      // The student's is by the mean over the batch, the teacher's by the sum.
+      const at::Tensor value = at::mse_loss(maps.student, maps.teacher / static_cast<double>(step.labels.size(0)));
       total = total.defined() ? total + value : value;
     }
     return total;
   }
 
  private:
-  // The student's is by the mean over the batch, the teacher's by the sum.
-  absl::StatusOr<FeatureMaps> BothGradients(const Step& step, const config::TapPair& pair, const at::Tensor& loss) {
-    Step gradients;
-    gradients.student.taps = step.student.taps;
-    gradients.teacher.taps = step.teacher.gradients.taps;
-    RETORT_ASSIGN_OR_RETURN(FeatureMaps maps, Maps(gradients, pair, name()));
-    if (maps.student.requires_grad() && loss.requires_grad()) {
-      const bool again = config_.second_order();
-      maps.student = torch::autograd::grad({loss}, {maps.student}, /*grad_outputs=*/{}, /*retain_graph=*/true, again,
-                                           /*allow_unused=*/true)[0];
-      if (maps.student.defined()) return maps;
+  absl::StatusOr<at::Tensor> StudentGradient(const Step& step, const config::TapPair& pair, const at::Tensor& loss) {
+    RETORT_ASSIGN_OR_RETURN(const at::Tensor features, StudentMap(step, pair, name()));
+    if (features.requires_grad() && loss.requires_grad()) {
+      const at::Tensor gradient = torch::autograd::grad({loss}, {features}, /*grad_outputs=*/{}, /*retain_graph=*/true,
+                                                        config_.second_order(), /*allow_unused=*/true)[0];
+      if (gradient.defined()) return gradient;
     }
     return absl::InvalidArgumentError(
         absl::StrCat("gradient_attention: the student's logits do not depend on its tap \"", pair.student(),

@@ -17,7 +17,7 @@ namespace retort::kd {
 // (J of one image has a factor 1 / B): expect weights far above 1. Source: CharvakaSynapse/Knowledge-Distillation,
 // knowledge_distillation_CNN.ipynb.
 //
-// Reads student.logits [B,K] and the taps they are made of, labels i64 [B], and the teacher's gradients by taps.
+// Reads student.logits [B,K] and the taps they are made of, labels i64 [B], and the teacher's gradient maps.
 // InvalidArgument if shapes differ, or if the student's logits are not made of the tap; OutOfRange for a label beyond
 // K.
 std::unique_ptr<Term> MakeGradientAttention(const config::GradientAttention& config);

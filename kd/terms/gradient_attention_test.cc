@@ -42,7 +42,7 @@ TermOf OfMap(const std::string& text, const at::Tensor& teacher_gradient) {
     step.student.taps["s"] = map.requires_grad() ? map * 1 : map.clone().set_requires_grad(true);
     step.student.logits = Head(step.student.taps["s"]);
     step.labels = Labels().slice(0, 0, map.size(0));
-    step.teacher.gradients.taps["t"] = teacher_gradient.to(map.scalar_type());
+    step.teacher.gradients.maps["t"] = teacher_gradient.abs().mean(1).to(map.scalar_type());
     return Make(text)()->Compute(step).value();
   };
 }
@@ -105,7 +105,7 @@ TEST(GradientAttentionTest, HasNoGradientWithoutTheSecondOrder) {
 TEST(GradientAttentionTest, AsksForTheTeachersGradientByTheTap) {
   const Needs needs = Make(kPair)()->needs();
   EXPECT_EQ(needs.student.taps, std::vector<std::string>{"s"});
-  EXPECT_EQ(needs.targets.gradients.taps, std::vector<std::string>{"t"});
+  EXPECT_EQ(needs.targets.gradients.maps, std::vector<std::string>{"t"});
   EXPECT_TRUE(needs.targets.taps.empty());
 }
 
@@ -114,10 +114,12 @@ TEST(GradientAttentionErrorTest, RefusesATapThatLogitsDoNotReadAndOneThatIsMissi
   step.student.taps["s"] = StudentMap().set_requires_grad(true);
   step.student.logits = StudentLogits().set_requires_grad(true);
   step.labels = Labels();
-  ExpectFault(Make(kPair)()->Compute(step).status(), absl::StatusCode::kInvalidArgument, "\"t\" nothing");
-  step.teacher.gradients.taps["t"] = TeacherMap(8, 8);
+  step.teacher.gradients.maps["t"] = TeacherMap(8, 8).select(1, 0);
   ExpectFault(Make(kPair)()->Compute(step).status(), absl::StatusCode::kInvalidArgument,
               "do not depend on its tap \"s\"");
+  step.teacher.gradients.maps.clear();
+  step.student.logits = Head(step.student.taps["s"]);
+  ExpectFault(Make(kPair)()->Compute(step).status(), absl::StatusCode::kInvalidArgument, "\"t\" nothing");
 }
 
 }  // namespace

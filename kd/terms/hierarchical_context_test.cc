@@ -42,7 +42,7 @@ TEST(HierarchicalContextTest, IsZeroForAStudentThatEqualsItsTeacher) {
 TEST(HierarchicalContextTest, AsksForItsTaps) {
   EXPECT_EQ(Make("")()->needs().student.taps, std::vector<std::string>{"s"});
   EXPECT_EQ(Make("")()->needs().targets.taps, std::vector<std::string>{"t"});
-  EXPECT_TRUE(Make("")()->needs().teacher);
+  EXPECT_TRUE(Make("")()->needs().teacher());
 }
 
 TEST(HierarchicalContextErrorTest, NamesTapsAndShapesOfOtherBatches) {

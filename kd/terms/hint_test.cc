@@ -123,7 +123,7 @@ TEST(HintTest, IsZeroForAStudentThatEqualsItsTeacher) {
 TEST(HintTest, AsksForItsTaps) {
   EXPECT_EQ(Make("")()->needs().student.taps, std::vector<std::string>{"s"});
   EXPECT_EQ(Make("")()->needs().targets.taps, std::vector<std::string>{"t"});
-  EXPECT_TRUE(Make("")()->needs().teacher);
+  EXPECT_TRUE(Make("")()->needs().teacher());
 }
 
 TEST(HintErrorTest, NamesShapesThatDoNotFitTogether) {

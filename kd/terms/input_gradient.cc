@@ -23,7 +23,6 @@ class InputGradient final : public Term {
   Needs needs() const override {
     Needs needs;
     needs.student_image_gradient = true;
-    needs.teacher = true;
     needs.targets.gradients.images = true;
     return needs;
   }

@@ -78,7 +78,7 @@ TEST(InputGradientTest, AsksForBothGradients) {
   const Needs needs = Make("")()->needs();
   EXPECT_TRUE(needs.student_image_gradient);
   EXPECT_TRUE(needs.targets.gradients.images);
-  EXPECT_TRUE(needs.teacher);
+  EXPECT_TRUE(needs.teacher());
 }
 
 TEST(InputGradientErrorTest, RefusesLogitsThatDoNotDependOnTheImages) {

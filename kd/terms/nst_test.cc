@@ -50,7 +50,7 @@ TEST(NstTest, OfASingleImageIsFinite) {
 TEST(NstTest, AsksForItsTaps) {
   EXPECT_EQ(Make("")()->needs().student.taps, std::vector<std::string>{"s"});
   EXPECT_EQ(Make("")()->needs().targets.taps, std::vector<std::string>{"t"});
-  EXPECT_TRUE(Make("")()->needs().teacher);
+  EXPECT_TRUE(Make("")()->needs().teacher());
 }
 
 TEST(NstErrorTest, NamesTapsAndShapesOfOtherBatches) {

@@ -84,7 +84,7 @@ TEST(OfdTest, GradientIsThatOfCentralDifferences) {
 TEST(OfdTest, AsksForItsTaps) {
   EXPECT_EQ(Make("")()->needs().student.taps, std::vector<std::string>{"s"});
   EXPECT_EQ(Make("")()->needs().targets.taps, std::vector<std::string>{"t"});
-  EXPECT_TRUE(Make("")()->needs().teacher);
+  EXPECT_TRUE(Make("")()->needs().teacher());
 }
 
 TEST(OfdErrorTest, NamesTapsAndShapesOfOtherBatches) {

@@ -23,7 +23,6 @@ class SimKd final : public Term {
 
   Needs needs() const override {
     Needs needs;
-    needs.teacher = true;
     needs.student.taps = {config_.pair().student()};
     needs.targets.taps = {config_.pair().teacher()};
     return needs;

@@ -56,7 +56,7 @@ TEST(SimKdTest, HasTheProjectorOfThePaper) {
 TEST(SimKdTest, AsksForItsTaps) {
   EXPECT_EQ(Make("")()->needs().student.taps, std::vector<std::string>{"s"});
   EXPECT_EQ(Make("")()->needs().targets.taps, std::vector<std::string>{"t"});
-  EXPECT_TRUE(Make("")()->needs().teacher);
+  EXPECT_TRUE(Make("")()->needs().teacher());
 }
 
 TEST(SimKdErrorTest, NamesTapsAndShapesOfOtherBatches) {

@@ -45,7 +45,7 @@ TEST(SimilarityPreservingTest, OfASingleImageIsFinite) {
 TEST(SimilarityPreservingTest, AsksForItsTaps) {
   EXPECT_EQ(Make("")()->needs().student.taps, std::vector<std::string>{"s"});
   EXPECT_EQ(Make("")()->needs().targets.taps, std::vector<std::string>{"t"});
-  EXPECT_TRUE(Make("")()->needs().teacher);
+  EXPECT_TRUE(Make("")()->needs().teacher());
 }
 
 TEST(SimilarityPreservingErrorTest, NamesTapsAndShapesOfOtherBatches) {

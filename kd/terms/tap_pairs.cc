@@ -18,9 +18,9 @@ void Add(const std::string& tap, std::vector<std::string>* taps) {
   if (std::find(taps->begin(), taps->end(), tap) == taps->end()) taps->push_back(tap);
 }
 
-at::Tensor Tap(const nn::Outputs& outputs, const std::string& name) {
-  const auto tap = outputs.taps.find(name);
-  return tap == outputs.taps.end() ? at::Tensor() : tap->second;
+at::Tensor Tap(const std::map<std::string, at::Tensor>& taps, const std::string& name) {
+  const auto tap = taps.find(name);
+  return tap == taps.end() ? at::Tensor() : tap->second;
 }
 
 // True if `large` is nowhere smaller than `small`.
@@ -37,7 +37,7 @@ at::Tensor PooledTo(const at::Tensor& features, int64_t height, int64_t width) {
 // Both taps of the pair; a TapFault unless they are there, of a rank that `fits`, and of the same B.
 absl::StatusOr<FeatureMaps> TapsOf(const Step& step, const config::TapPair& pair, absl::string_view term,
                                    bool (*fits)(int64_t rank), absl::string_view demand) {
-  const FeatureMaps maps = {Tap(step.student, pair.student()), Tap(step.teacher, pair.teacher())};
+  const FeatureMaps maps = {Tap(step.student.taps, pair.student()), Tap(step.teacher.taps, pair.teacher())};
   if (!maps.student.defined() || !maps.teacher.defined() || !fits(maps.student.dim()) || !fits(maps.teacher.dim()) ||
       maps.student.size(0) != maps.teacher.size(0)) {
     return TapFault(pair, maps, term, demand);
@@ -49,7 +49,6 @@ absl::StatusOr<FeatureMaps> TapsOf(const Step& step, const config::TapPair& pair
 
 Needs TapNeeds(const TapPairs& pairs) {
   Needs needs;
-  needs.teacher = true;
   for (const config::TapPair& pair : pairs) {
     Add(pair.student(), &needs.student.taps);
     Add(pair.teacher(), &needs.targets.taps);
@@ -86,6 +85,25 @@ absl::StatusOr<FeatureMaps> Pooled(const FeatureMaps& maps, const config::TapPai
   const int64_t height = std::min(maps.student.size(2), maps.teacher.size(2));
   const int64_t width = std::min(maps.student.size(3), maps.teacher.size(3));
   return FeatureMaps{PooledTo(maps.student, height, width), PooledTo(maps.teacher, height, width)};
+}
+
+absl::StatusOr<FeatureMaps> PooledPlaces(const at::Tensor& student, const std::map<std::string, at::Tensor>& teacher,
+                                         const config::TapPair& pair, absl::string_view term) {
+  const FeatureMaps maps = {student, Tap(teacher, pair.teacher())};
+  if (!maps.student.defined() || !maps.teacher.defined() || maps.student.dim() != 3 || maps.teacher.dim() != 3 ||
+      maps.student.size(0) != maps.teacher.size(0)) {
+    return TapFault(pair, maps, term, "maps [B,H,W] with the same B");
+  }
+  RETORT_ASSIGN_OR_RETURN(const FeatureMaps pooled,
+                          Pooled({maps.student.unsqueeze(1), maps.teacher.unsqueeze(1)}, pair, term));
+  return FeatureMaps{pooled.student.squeeze(1), pooled.teacher.squeeze(1)};
+}
+
+absl::StatusOr<at::Tensor> StudentMap(const Step& step, const config::TapPair& pair, absl::string_view term) {
+  const at::Tensor features = Tap(step.student.taps, pair.student());
+  if (features.defined() && features.dim() == 4) return features;
+  return absl::InvalidArgumentError(
+      absl::StrCat(term, ": student tap \"", pair.student(), "\" ", ShapeText(features), " must be [B,C,H,W]"));
 }
 
 }  // namespace retort::kd

@@ -1,6 +1,9 @@
 // Pairs of taps that a term compares.
 #pragma once
 
+#include <map>
+#include <string>
+
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -31,6 +34,14 @@ absl::StatusOr<FeatureMaps> PooledMaps(const Step& step, const config::TapPair& 
 
 // The same of maps [B,C,H,W] made of the pair's taps.
 absl::StatusOr<FeatureMaps> Pooled(const FeatureMaps& maps, const config::TapPair& pair, absl::string_view term);
+
+// The student's tap; InvalidArgument unless it is there and [B,C,H,W].
+absl::StatusOr<at::Tensor> StudentMap(const Step& step, const config::TapPair& pair, absl::string_view term);
+
+// Maps [B,H,W] made of one value a place: the student's, and of `teacher` the one of the pair's tap; the larger one
+// average-pooled to the smaller one's H and W. InvalidArgument if one is missing, B differs or neither is the larger.
+absl::StatusOr<FeatureMaps> PooledPlaces(const at::Tensor& student, const std::map<std::string, at::Tensor>& teacher,
+                                         const config::TapPair& pair, absl::string_view term);
 
 // Both taps of any rank; InvalidArgument unless they are there, of two dimensions at least and the same B.
 absl::StatusOr<FeatureMaps> Features(const Step& step, const config::TapPair& pair, absl::string_view term);

@@ -34,7 +34,7 @@ TEST(TeacherFreeTest, GradientIsThatOfCentralDifferences) {
   ExpectGradient(Of("as_published: true"), StudentLogits());
 }
 
-TEST(TeacherFreeTest, NeedsNoTeacher) { EXPECT_FALSE(Make("")()->needs().teacher); }
+TEST(TeacherFreeTest, NeedsNoTeacher) { EXPECT_FALSE(Make("")()->needs().teacher()); }
 
 TEST(TeacherFreeErrorTest, RefusesASingleClass) {
   Step step = SingleImage();

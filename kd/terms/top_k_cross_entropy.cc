@@ -23,7 +23,7 @@ class TopKCrossEntropy final : public Term {
 
   Needs needs() const override {
     Needs needs;
-    needs.teacher = true;
+    needs.targets.logits = true;
     return needs;
   }
 

@@ -69,7 +69,7 @@ TEST(VidTest, EqualsItsDefinition) {
 TEST(VidTest, AsksForItsTaps) {
   EXPECT_EQ(Make("")()->needs().student.taps, std::vector<std::string>{"s"});
   EXPECT_EQ(Make("")()->needs().targets.taps, std::vector<std::string>{"t"});
-  EXPECT_TRUE(Make("")()->needs().teacher);
+  EXPECT_TRUE(Make("")()->needs().teacher());
 }
 
 TEST(VidErrorTest, NamesTapsAndShapesOfOtherBatches) {

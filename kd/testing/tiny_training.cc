@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include <algorithm>
+#include <numeric>
 #include <random>
 #include <utility>
 
@@ -15,6 +17,8 @@
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
+
+#include "retort/kd/targets/target_rows.h"
 
 namespace retort::kd::testing {
 namespace {
@@ -78,10 +82,11 @@ nn::Outputs TinyModel::Forward(const at::Tensor& images, const nn::Request& requ
     dropped_.push_back(mask.eq(0).sum().item<int64_t>());
     hidden = hidden * mask;
   }
+  const at::Tensor map = hidden.view({hidden.size(0), 2, kHidden / 4, 2});
   nn::Outputs outputs;
-  outputs.logits = Linear(weight2_, hidden - mean_.clone()) + bias2_;
+  outputs.logits = Linear(weight2_, map.flatten(1) - mean_.clone()) + bias2_;
   if (request.embedding) outputs.embedding = hidden;
-  for (const std::string& tap : request.taps) outputs.taps[tap] = hidden;
+  for (const std::string& tap : request.taps) outputs.taps[tap] = tap == "map" ? map : hidden;
   if (training_) mean_.mul_(0.9).add_(hidden.detach().mean(0), 0.1);
   return outputs;
 }
@@ -118,6 +123,35 @@ TinyTraining::TinyTraining(const TinyOptions& options) : dataset(TinyDataset(opt
 int64_t TinyTraining::Steps() const {
   const int64_t batch = task.training.batch_size();
   return task.training.epochs() * ((static_cast<int64_t>(task.train_index.size()) + batch - 1) / batch);
+}
+
+TargetCache CacheOf(Teacher& teacher, const TinyTraining& tiny, int64_t views, const std::string& contents,
+                    int64_t batch) {
+  constexpr int64_t kShard = 5;
+  config::StoredTargets stored;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(contents, &stored)) << contents;
+  TargetRequest request = RequestFor(stored);
+  request.logits = true;
+  std::vector<TargetCache::View> all;
+  for (int64_t view = 0; view < views; ++view) {
+    const std::string folder = NewFolder();
+    all.push_back({view, absl::StrCat("identity of view ", view), {}});
+    for (int64_t first = 0; first < tiny.dataset.size; first += kShard) {
+      const ShardPlace place = {all.back().identity, view, first, std::min(kShard, tiny.dataset.size - first)};
+      TargetShardBuilder builder(stored, place);
+      for (int64_t from = first; from < first + place.count; from += batch) {
+        std::vector<int64_t> index(static_cast<size_t>(std::min(batch, first + place.count - from)));
+        std::iota(index.begin(), index.end(), from);
+        const data::Batch images = Must(tiny.batcher->Assemble(index, {view}));
+        const absl::Status put = builder.Append(Must(teacher.Look(images, request)), images.labels);
+        EXPECT_TRUE(put.ok()) << put;
+      }
+      all.back().shards.push_back(absl::StrCat(folder, "/", first));
+      const absl::Status written = builder.Write(all.back().shards.back());
+      EXPECT_TRUE(written.ok()) << written;
+    }
+  }
+  return Must(TargetCache::Open(all));
 }
 
 std::string Weights(const nn::Model& model) {

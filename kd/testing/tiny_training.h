@@ -10,6 +10,7 @@
 #include "retort/data/batcher.h"
 #include "retort/data/dataset.h"
 #include "retort/kd/objective.h"
+#include "retort/kd/targets/target_cache.h"
 #include "retort/kd/teacher.h"
 #include "retort/kd/trainer.h"
 #include "retort/nn/model.h"
@@ -21,15 +22,15 @@ constexpr int64_t kClasses = 3;
 // `size` images of 4x4x1 with noise and one bright row, which is their class.
 data::Dataset TinyDataset(int64_t size, uint32_t seed);
 
-// hidden [B,D] = dropout(relu(W1 x + b1)) - mean, logits [B,3] = W2 hidden + b2. The buffer `mean` follows the hidden
-// values in training, so that a result depends on all steps before it. A row of a result does not depend on the rest of
-// its batch.
+// hidden [B,D] = dropout(relu(W1 x + b1)), its places in turn map [B,2,D/4,2], logits [B,3] = W2 (map - mean) + b2. The
+// buffer `mean` follows the hidden values in training, so that a result depends on all steps before it. A row of a
+// result does not depend on the rest of its batch.
 class TinyModel final : public nn::Model {
  public:
   TinyModel(uint32_t seed, double dropout);
 
   nn::Outputs Forward(const at::Tensor& images, const nn::Request& request) override;
-  std::vector<std::string> TapNames() const override { return {"hidden"}; }
+  std::vector<std::string> TapNames() const override { return {"hidden", "map"}; }
   std::vector<nn::NamedTensor> Parameters() const override;
   std::vector<nn::NamedTensor> Buffers() const override { return {{"mean", mean_}}; }
   void SetTraining(bool training) override { training_ = training; }
@@ -73,6 +74,10 @@ struct TinyTraining {
   std::unique_ptr<Teacher> teacher;
   TrainingTask task;
 };
+
+// What `teacher` says of `views` views of every image, `batch` images at a time, in shards of five images.
+TargetCache CacheOf(Teacher& teacher, const TinyTraining& tiny, int64_t views, const std::string& contents,
+                    int64_t batch = 1);
 
 // Bytes of all parameters and buffers.
 std::string Weights(const nn::Model& model);

@@ -29,7 +29,7 @@ stage {
   }
 }
 stage { name: "views" augment { data: "cifar" count: 5 step { crop {} } step { flip {} } } }
-stage { name: "targets" cache_logits { views: "views" teacher: "teacher" precision: FP16 } }
+stage { name: "targets" cache_logits { views: "views" teacher: "teacher" store { precision: FP16 } } }
 stage {
   name: "student"
   distill {
@@ -120,15 +120,15 @@ const std::vector<BadConfig>& BadConfigs() {
        .faults = {"$:2:1: needs the name of a field, got \"[\""}},
       {.name = "UnknownEnum",
        .edits = {{"FP16", "FP61"}},
-       .faults =
-           {"$:14:74: stage \"targets\": precision: no value FP61; permitted: FP16, FP32; did you mean \"FP16\"?"}},
+       .faults = {"$:14:82: stage \"targets\": store.precision: no value FP61; permitted: BF16, FP16, FP32, INT8; did "
+                  "you mean \"FP16\"?"}},
       {.name = "LowerCaseEnum",
        .edits = {{"form: KL", "form: kl"}},
        .faults = {"$:22:51: stage \"student\": objective.term[1].distill.form: no value kl; permitted: "
                   "ELEMENT_MEAN_KL, KL, SOFT_CROSS_ENTROPY; did you mean \"KL\"?"}},
       {.name = "EnumNumber",
        .edits = {{"FP16", "7"}},
-       .faults = {"$:14:74: stage \"targets\": precision: no value 7; permitted: FP16, FP32"}},
+       .faults = {"$:14:82: stage \"targets\": store.precision: no value 7; permitted: BF16, FP16, FP32, INT8"}},
       {.name = "StringForInteger",
        .edits = {{"epochs: 2 optimizer { adam", "epochs: \"two\" optimizer { adam"}},
        .faults = {"$:10:13: stage \"teacher\": train.epochs: needs an integer, got \"two\""}},
@@ -212,7 +212,7 @@ const std::vector<BadConfig>& BadConfigs() {
        .faults = {"$:21:42: stage \"student\": objective.term[0].cross_entropy.label_smoothing: inf is not in [0, 1)"}},
       {.name = "IntegerOverflow",
        .edits = {{"epochs: 2 optimizer { adam", "epochs: 99999999999 optimizer { adam"}},
-       .faults = {"$:10:13: stage \"teacher\": train.epochs: 99999999999 is not in [1, 1000000]"}},
+       .faults = {"$:10:13: stage \"teacher\": train.epochs: 99999999999 is not in [0, 1000000]"}},
       {.name = "NegativeSeed",
        .edits = {{"seed: 7", "seed: -7"}},
        .faults = {"$:2:1: seed: -7 is not in [0, 18446744073709551615]"}},
@@ -285,11 +285,11 @@ const std::vector<BadConfig>& BadConfigs() {
                   "activation_boundary, rkd, pkt, correlation_congruence, hierarchical_context, vid, "
                   "crd, ofd, review_kd, sim_kd"}},
       {.name = "NoSuchStage",
-       .edits = {{"teacher: \"teacher\" precision", "teacher: \"techer\" precision"}},
+       .edits = {{"teacher: \"teacher\" store", "teacher: \"techer\" store"}},
        .faults = {"$:14:55: stage \"targets\": teacher: no stage \"techer\"; needs an earlier stage of kind distill or "
                   "finetune; permitted: teacher; did you mean \"teacher\"?"}},
       {.name = "LaterStage",
-       .edits = {{"teacher: \"teacher\" precision", "teacher: \"live\" precision"}},
+       .edits = {{"teacher: \"teacher\" store", "teacher: \"live\" store"}},
        .faults =
            {"$:14:55: stage \"targets\": teacher: stage \"live\" comes later in the file; move it before this stage"}},
       {.name = "OwnStage",
@@ -330,12 +330,18 @@ const std::vector<BadConfig>& BadConfigs() {
                   "or leave it out"}},
       {.name = "EmbeddingNotStored",
        .edits = {{"distill { temperature: 4 form: KL }", "cosine_embedding {}"}},
-       .faults = {"$:22:7: stage \"student\": objective.term[1]: \"cosine_embedding\" needs embeddings, which stage "
-                  "\"targets\" does not store; set embedding: true there"}},
+       .faults = {"$:22:7: stage \"student\": objective.term[1]: \"cosine_embedding\" and stage \"targets\": the "
+                  "objective reads what the target cache does not store; add there: embedding: true"}},
       {.name = "AttentionWithTargets",
        .edits = {{"distill { temperature: 4 form: KL }", "attention { pair { student: \"a\" teacher: \"b\" } }"}},
-       .faults = {"$:22:7: stage \"student\": objective.term[1]: \"attention\" needs the teacher's feature maps, which "
-                  "\"targets\" do not hold; use \"data\" and \"teacher\""}},
+       .faults = {"$:22:7: stage \"student\": objective.term[1]: \"attention\" and stage \"targets\": a target cache "
+                  "holds no features, and the objective reads the teacher's tap b; run the teacher itself (teacher: "
+                  "instead of targets:); attention can do with stored maps (pooling: MAP)"}},
+      {.name = "AttentionWithMapsThatAreNotStored",
+       .edits = {{"distill { temperature: 4 form: KL }",
+                  "attention { pair { student: \"a\" teacher: \"b\" } pooling: MAP }"}},
+       .faults = {"$:22:7: stage \"student\": objective.term[1]: \"attention\" and stage \"targets\": the objective "
+                  "reads what the target cache does not store; add there: map: \"b\""}},
       {.name = "NothingWeighs",
        .edits = {{"weight: 0.2", "weight: 0"}, {"weight: 0.8", "weight: 0"}},
        .faults = {"$:20:5: stage \"student\": objective: the weight of every term is 0: nothing is trained"}},
@@ -435,7 +441,8 @@ const std::vector<BadConfig>& BadConfigs() {
                   "$:8:23: stage \"teacher\": model.deep_nn.hidden: 0 is not in [1, 65536]",
                   "$:13:33: stage \"views\": data: no stage \"cfar\"; needs an earlier stage of kind ingest; "
                   "permitted: cifar; did you mean \"cifar\"?",
-                  "$:14:74: stage \"targets\": precision: no value FP61; permitted: FP16, FP32; did you mean \"FP16\"?",
+                  "$:14:82: stage \"targets\": store.precision: no value FP61; permitted: BF16, FP16, FP32, INT8; did "
+                  "you mean \"FP16\"?",
                   "$:24:13: stage \"student\": train.epochs: needs an integer, got \"two\""}},
       {.name = "SetUnknownField",
        .overrides = {"student.train.epoch=3"},
@@ -447,8 +454,9 @@ const std::vector<BadConfig>& BadConfigs() {
        .faults = {"--set studnt.train.epochs=3: no stage and no field \"studnt\"; permitted: cifar, deployment, live, "
                   "name, numerics, results, seed, stage, student, targets, teacher, views; did you mean \"student\"?"}},
       {.name = "SetOutOfRange",
-       .overrides = {"student.train.epochs=0"},
-       .faults = {"--set student.train.epochs=0: stage \"student\": train.epochs: 0 is not in [1, 1000000]"}},
+       .overrides = {"student.train.epochs=1000001"},
+       .faults =
+           {"--set student.train.epochs=1000001: stage \"student\": train.epochs: 1000001 is not in [0, 1000000]"}},
       {.name = "SetWrongType",
        .overrides = {"student.train.epochs=ten"},
        .faults = {"--set student.train.epochs=ten: stage \"student\": train.epochs: needs an integer, got \"ten\""}},
@@ -482,8 +490,9 @@ const std::vector<BadConfig>& BadConfigs() {
        .faults = {"--set teacher.train.optimizer={ sgd { rate: 1 } }: stage \"teacher\": train.optimizer.sgd: no field "
                   "\"rate\"; permitted: learning_rate, momentum, nesterov, weight_decay"}},
       {.name = "SetEnum",
-       .overrides = {"targets.precision=FP8"},
-       .faults = {"--set targets.precision=FP8: stage \"targets\": precision: no value FP8; permitted: FP16, FP32"}},
+       .overrides = {"targets.store.precision=FP8"},
+       .faults = {"--set targets.store.precision=FP8: stage \"targets\": store.precision: no value FP8; permitted: "
+                  "BF16, FP16, FP32, INT8"}},
       {.name = "SetReference",
        .overrides = {"targets.teacher=nobody"},
        .faults = {"--set targets.teacher=nobody: stage \"targets\": teacher: no stage \"nobody\"; needs an earlier "
@@ -606,7 +615,7 @@ TEST(LoadPipeline, OverridesApplyInOrder) {
                         "views.step=[{ flip { probability: 1 } }]",
                         "results.run=[teacher, \"live\"]",
                         "stage[0].ingest.cifar100={ fine: false }",
-                        "targets.precision=FP32",
+                        "targets.store.precision=FP32",
                     });
   ASSERT_TRUE(pipeline.ok()) << pipeline.status();
   EXPECT_EQ(pipeline->seed(), 9u);

@@ -13,7 +13,9 @@
 #include "absl/types/optional.h"
 #include "retort/data/field_options.pb.h"
 #include "retort/data/views/view_plan.h"
+#include "retort/kd/objective.h"
 #include "retort/kd/presets/presets.h"
+#include "retort/kd/targets/target_rows.h"
 #include "retort/nn/key_maps/key_map.h"
 #include "retort/pipelines/config/did_you_mean.h"
 #include "retort/pipelines/config/schema_rules.h"
@@ -39,12 +41,6 @@ std::string TermName(const config::Term& term) {
   const FieldDescriptor* field =
       term.GetReflection()->GetOneofFieldDescriptor(term, config::Term::descriptor()->FindOneofByName("term"));
   return field == nullptr ? "" : field->name();
-}
-
-bool NeedsTeacher(const config::Term& term) {
-  const FieldDescriptor* field =
-      term.GetReflection()->GetOneofFieldDescriptor(term, config::Term::descriptor()->FindOneofByName("term"));
-  return field != nullptr && field->message_type()->options().GetExtension(config::facts).caches_size() > 0;
 }
 
 // A term, and where what it comes from is said.
@@ -251,7 +247,7 @@ class Validator {
     CheckObjective(finetune.objective(), cursor.Field("objective"));
     CheckMixing(finetune.objective(), finetune.train(), cursor);
     for (const PlacedTerm& term : Terms(finetune.objective(), cursor.Field("objective"))) {
-      if (!NeedsTeacher(term.term)) continue;
+      if (!kd::NeedsOf(term.term).teacher()) continue;
       term.cursor.Complain(absl::StrCat("\"", TermName(term.term),
                                         "\" needs a teacher, and a finetune stage has none; use a distill stage"));
     }
@@ -287,8 +283,9 @@ class Validator {
     CheckMixing(distill.objective(), distill.train(), cursor);
     bool used = false;
     for (const PlacedTerm& term : Terms(distill.objective(), cursor.Field("objective"))) {
-      used = used || NeedsTeacher(term.term) || term.term.term_case() == config::Term::TERM_NOT_SET;
-      if (NeedsTeacher(term.term)) CheckTeacherTerm(distill, term.term, term.cursor);
+      const bool needs_teacher = kd::NeedsOf(term.term).teacher();
+      used = used || needs_teacher || term.term.term_case() == config::Term::TERM_NOT_SET;
+      if (needs_teacher) CheckTeacherTerm(distill, term.term, term.cursor);
     }
     if (distill.has_teacher() && !distill.has_targets() && !used) {
       cursor.Field("teacher").Complain(
@@ -303,19 +300,12 @@ class Validator {
           "\"", name, "\" needs a teacher; set \"teacher\" beside \"data\", or \"targets\" instead of it"));
     }
     if (!distill.has_targets()) return;
-    if (term.has_attention()) {
-      cursor.Complain(
-          "\"attention\" needs the teacher's feature maps, which \"targets\" do not hold; use \"data\" and "
-          "\"teacher\"");
-    }
     const auto targets = stages_.find(distill.targets());
-    if (term.has_cosine_embedding() && targets != stages_.end()) {
-      const config::Stage& stage = pipeline_.stage(targets->second);
-      if (stage.has_cache_logits() && !stage.cache_logits().embedding()) {
-        cursor.Complain(absl::StrCat("\"cosine_embedding\" needs embeddings, which stage \"", stage.name(),
-                                     "\" does not store; set embedding: true there"));
-      }
-    }
+    if (targets == stages_.end() || !pipeline_.stage(targets->second).has_cache_logits()) return;
+    const config::Stage& stage = pipeline_.stage(targets->second);
+    const absl::Status status = kd::CheckContents(stage.cache_logits().store(), kd::NeedsOf(term).targets);
+    if (!status.ok())
+      cursor.Complain(absl::StrCat("\"", name, "\" and stage \"", stage.name(), "\": ", status.message()));
   }
 
   void CheckObjective(const config::Objective& objective, const Cursor& cursor) {

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
@@ -20,6 +21,7 @@ struct Flag {
   bool CommandLine::*on;
   std::string CommandLine::*text;
   std::vector<std::string> CommandLine::*list;
+  int64_t CommandLine::*number = nullptr;
 };
 
 const std::vector<Flag>& Flags() {
@@ -32,6 +34,8 @@ const std::vector<Flag>& Flags() {
        &CommandLine::store, nullptr},
       {"data_dir", "DIR", "data sets such as cifar-10-batches-bin/; default $RETORT_DATA, then ~/.cache/retort/data",
        nullptr, &CommandLine::data_dir, nullptr},
+      {"verify_targets", "N", "ask the teacher again about N random records of every view of targets", nullptr, nullptr,
+       nullptr, &CommandLine::verify_targets},
       {"plan", nullptr, "print each stage with its key, HIT or RUN and why, and end", &CommandLine::plan, nullptr,
        nullptr},
       {"dry_run", nullptr, "build every model, run one batch, print sizes, write nothing, and end",
@@ -84,6 +88,10 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
     }
     if (found->list != nullptr) {
       (line.*(found->list)).push_back(value);
+    } else if (found->number != nullptr) {
+      if (!absl::SimpleAtoi(value, &(line.*(found->number))) || line.*(found->number) < 1) {
+        return absl::InvalidArgumentError(absl::StrCat("\"", argument, "\": permitted are whole numbers from 1"));
+      }
     } else {
       line.*(found->text) = value;
     }

@@ -1,6 +1,7 @@
 // The command line that all programs of pipelines/ share.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@ struct CommandLine {
   std::vector<std::string> set;  // in order
   std::string store;             // empty: the config's, then $RETORT_STORE, then ~/.cache/retort
   std::string data_dir;          // empty: the config's, then $RETORT_DATA, then ~/.cache/retort/data
+  int64_t verify_targets = 0;
   bool plan = false;
   bool dry_run = false;
   bool print_config = false;

@@ -17,7 +17,6 @@ absl::StatusOr<StageOutput> RunAugment(const StageContext& context) {
   const config::Augment& augment = context.stage->augment();
   config::ViewSet views;
   views.set_seed(DeriveSeed(context.seed, "views"));
-  views.set_count(augment.count());
   *views.mutable_step() = augment.step();
   // A plan that cannot be made would fail every reader.
   RETORT_RETURN_IF_ERROR(data::ViewPlan::Create(views.step(), views.seed()).status());
@@ -26,7 +25,6 @@ absl::StatusOr<StageOutput> RunAugment(const StageContext& context) {
   RETORT_RETURN_IF_ERROR(data::WriteFileAtomically(absl::StrCat(context.work_dir, "/views.textproto"), text));
   StageOutput output;
   output.files = {"views.textproto"};
-  output.metrics = {{"views", static_cast<double>(views.count())}};
   return output;
 }
 

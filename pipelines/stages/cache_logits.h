@@ -1,7 +1,14 @@
-// Runs a teacher once over every view of every training image and stores its outputs: targets.safetensors.
-// Metrics: views, samples, teacher_accuracy (share of all (view, image) whose largest logit is the label's).
+// Runs a teacher once over a view of every training image and stores what it says: shards of targets
+// (kd/target_cache.h), which several processes may make together.
+//
+// Metrics: samples; teacher_accuracy, the share of images whose greatest logit is the label's; kl_1 and kl_4, the mean
+// KL(teacher || stored) at temperatures 1 and 4; error.<tensor>, the mean relative error of what is stored besides;
+// both of the first images of each shard.
 #pragma once
 
+#include <cstdint>
+
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 #include "retort/pipelines/stage.h"
@@ -9,5 +16,9 @@
 namespace retort::pipelines {
 
 absl::StatusOr<StageOutput> RunCacheLogits(const StageContext& context);
+
+// Asks the teacher again about `records` images drawn at random, and says how many records of the artifact differ and
+// by how much; DataLoss if any does.
+absl::Status VerifyTargets(const StageContext& context, const StoredArtifact& artifact, int64_t records);
 
 }  // namespace retort::pipelines

@@ -18,7 +18,6 @@ absl::StatusOr<data::DatasetSplits> OpenInputDataset(const StageContext& context
 
 absl::StatusOr<config::ViewSet> OpenInputViews(const StageContext& context) {
   config::ViewSet views;
-  views.set_count(1);
   const StageInput* input = context.FindInput("views");
   if (input == nullptr) return views;
   const std::string path = input->artifact.File("views.textproto");

@@ -20,7 +20,7 @@ inline constexpr int64_t kEvaluationBatch = 500;
 // The data set of the input "data".
 absl::StatusOr<data::DatasetSplits> OpenInputDataset(const StageContext& context);
 
-// views.textproto of the input "views"; one view without steps, every image as it is, where there is no such input.
+// views.textproto of the input "views"; no steps, every image as it is, where there is no such input.
 absl::StatusOr<config::ViewSet> OpenInputViews(const StageContext& context);
 
 // Whether the config's numerics ask for channels_last.

@@ -23,6 +23,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "absl/time/clock.h"
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/text_format.h"
 #include "retort/data/io/file.h"
@@ -41,6 +42,8 @@ constexpr char kLock[] = ".lock";
 constexpr char kHashLine[] = "# sha256 ";
 constexpr int32_t kFormat = 1;
 constexpr size_t kDigits = 16;
+// Between two looks at a lock.
+constexpr absl::Duration kPatience = absl::Milliseconds(20);
 
 bool IsHex(absl::string_view text, size_t size) {
   return text.size() == size &&
@@ -252,9 +255,10 @@ absl::StatusOr<double> StoredArtifact::Metric(absl::string_view name) const {
 }
 
 WorkFolder::~WorkFolder() {
-  // An empty folder is of no use to a later run. The lock's file goes first where its folder goes: see
-  // ArtifactStore::Lock.
-  if (rmdir(path_.c_str()) == 0 || errno == ENOENT) unlink(absl::StrCat(path_, kLock).c_str());
+  // An empty folder is of no use to a later run, unless another process is at work in it. The lock's file goes first
+  // where its folder goes: see ArtifactStore::Lock.
+  const bool alone = flock(lock_, LOCK_EX | LOCK_NB) == 0;
+  if (alone && (rmdir(path_.c_str()) == 0 || errno == ENOENT)) unlink(absl::StrCat(path_, kLock).c_str());
   close(lock_);
 }
 
@@ -341,6 +345,58 @@ absl::StatusOr<std::unique_ptr<WorkFolder>> ArtifactStore::Work(absl::string_vie
   RETORT_RETURN_IF_ERROR(RemoveTree(places.old));
   RETORT_RETURN_IF_ERROR(ForWriting(data::MakeDirectories(places.work), root_));
   return work;
+}
+
+absl::StatusOr<std::unique_ptr<WorkFolder>> ArtifactStore::WorkTogether(
+    absl::string_view kind, absl::string_view key, const std::function<bool()>& stop_requested) const {
+  while (true) {
+    absl::StatusOr<std::unique_ptr<WorkFolder>> work = Work(kind, key);
+    if (work.ok()) {
+      // Between the two locks another process may take the key for itself.
+      if (flock((*work)->lock_, LOCK_SH | LOCK_NB) == 0) return work;
+    } else if (!absl::IsUnavailable(work.status())) {
+      return work.status();
+    } else {
+      const Places places(root_, kind, key);
+      const std::string path = places.work + kLock;
+      const int lock = open(path.c_str(), O_RDWR | O_CLOEXEC);
+      absl::Cleanup closer = [lock] { close(lock); };
+      struct stat locked, there;
+      if (lock >= 0 && flock(lock, LOCK_SH | LOCK_NB) == 0 && fstat(lock, &locked) == 0 &&
+          stat(path.c_str(), &there) == 0 && locked.st_ino == there.st_ino) {
+        const absl::StatusOr<std::string> holder = data::ReadFile(path);
+        if (holder.ok() && absl::StartsWith(*holder, absl::StrCat(key, " ")) && Exists(places.work)) {
+          std::move(closer).Cancel();
+          return std::unique_ptr<WorkFolder>(new WorkFolder(places.work, lock));
+        }
+      }
+    }
+    if (stop_requested()) return absl::CancelledError("stopped");
+    absl::SleepFor(kPatience);
+  }
+}
+
+absl::StatusOr<std::unique_ptr<WorkFolder>> ArtifactStore::WaitForWork(
+    absl::string_view kind, absl::string_view key, const std::function<bool()>& stop_requested) const {
+  while (true) {
+    absl::StatusOr<std::unique_ptr<WorkFolder>> work = Work(kind, key);
+    if (!absl::IsUnavailable(work.status())) return work;
+    if (stop_requested()) return absl::CancelledError("stopped");
+    absl::SleepFor(kPatience);
+  }
+}
+
+absl::Status ArtifactStore::Salvage(absl::string_view kind, absl::string_view key, const WorkFolder& work) const {
+  const Places places(root_, kind, key);
+  RETORT_ASSIGN_OR_RETURN(const std::vector<std::string> names, Names(places.artifact));
+  for (const std::string& name : names) {
+    if (!IsPayloadName(name)) continue;
+    const std::string from = absl::StrCat(places.artifact, "/", name), to = absl::StrCat(work.path(), "/", name);
+    if (link(from.c_str(), to.c_str()) != 0 && errno != EEXIST) {
+      return data::ErrnoStatus(errno, absl::StrCat("link ", from, " to"), to);
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<StoredArtifact> ArtifactStore::Publish(std::unique_ptr<WorkFolder> work, absl::string_view key_text,

@@ -10,6 +10,7 @@
 // digits take turns: each finds the other's artifact damaged and replaces it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -34,7 +35,7 @@ struct StoredArtifact {
   absl::StatusOr<double> Metric(absl::string_view name) const;
 };
 
-// The right to work on one key, held by one process at a time (flock, so it ends with the process).
+// The right to work on one key, held by one process at a time, or shared (flock, so it ends with the process).
 class WorkFolder {
  public:
   ~WorkFolder();
@@ -70,6 +71,19 @@ class ArtifactStore {
   // Unavailable if another process works on the same key (names its pid). PermissionDenied where the store may not be
   // written.
   absl::StatusOr<std::unique_ptr<WorkFolder>> Work(absl::string_view kind, absl::string_view key) const;
+
+  // The same for work that several processes share, each writing files that no other writes. They must not publish with
+  // it: Work() is to be had when all have let go. Waits while a process has the key for itself; Cancelled if stopped.
+  absl::StatusOr<std::unique_ptr<WorkFolder>> WorkTogether(absl::string_view kind, absl::string_view key,
+                                                           const std::function<bool()>& stop_requested) const;
+
+  // Waits until Work() is to be had; Cancelled if stopped.
+  absl::StatusOr<std::unique_ptr<WorkFolder>> WaitForWork(absl::string_view kind, absl::string_view key,
+                                                          const std::function<bool()>& stop_requested) const;
+
+  // Brings the files of a damaged artifact back into its work folder, sound or not, for a stage that looks at each and
+  // makes again only what is damaged. Files that are in the work folder stay.
+  absl::Status Salvage(absl::string_view kind, absl::string_view key, const WorkFolder& work) const;
 
   // Publishes `files` (names in `work`, moved from there) as one artifact: staged beside its place, hashed, flushed,
   // renamed into place; readers see all or nothing. Fills manifest.key and manifest.file. The work folder is removed

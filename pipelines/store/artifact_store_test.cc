@@ -25,11 +25,16 @@
 #include "retort/data/io/file.h"
 #include "retort/data/io/sha256.h"
 #include "retort/data/io/status_macros.h"
-#include "retort/pipelines/store/interrupt.h"
+#include "retort/testing/interrupt.h"
 
 namespace retort::pipelines {
 namespace {
 
+using retort::testing::ChildEnd;
+using retort::testing::FlushesAndRenames;
+using retort::testing::RunAndFail;
+using retort::testing::RunAndKill;
+using retort::testing::RunInChild;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -44,11 +49,11 @@ std::string Digits() { return Key().substr(0, 16); }
 
 // Where the stores of these tests are: in memory if there is such a place, since thousands of flushes to a disk take
 // minutes and no test here cuts the power.
-class Folders : public testing::Environment {
+class Folders : public ::testing::Environment {
  public:
   void SetUp() override {
     root_ =
-        absl::StrCat(access("/dev/shm", W_OK) == 0 ? "/dev/shm" : testing::TempDir(), "/artifact_store_test_XXXXXX");
+        absl::StrCat(access("/dev/shm", W_OK) == 0 ? "/dev/shm" : ::testing::TempDir(), "/artifact_store_test_XXXXXX");
     ASSERT_NE(mkdtemp(root_.data()), nullptr);
   }
   void TearDown() override { std::filesystem::remove_all(root_); }
@@ -63,7 +68,7 @@ class Folders : public testing::Environment {
   std::string root_;
 };
 
-Folders& folders = *static_cast<Folders*>(testing::AddGlobalTestEnvironment(new Folders));
+Folders& folders = *static_cast<Folders*>(::testing::AddGlobalTestEnvironment(new Folders));
 
 std::string NewFolder() { return folders.New(); }
 
@@ -413,6 +418,85 @@ TEST(ArtifactStoreCrash, OnlyOneProcessWorksAtATime) {
   }
 }
 
+TEST(ArtifactStoreTogether, IsSharedUntilAllHaveLetGo) {
+  const ArtifactStore store = OpenStore(NewFolder());
+  const auto never = [] { return false; };
+  const auto at_once = [] { return true; };
+  auto first = store.WorkTogether("cache_logits", Key(), never);
+  ASSERT_TRUE(first.ok()) << first.status();
+  auto second = store.WorkTogether("cache_logits", Key(), never);
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ((*first)->path(), (*second)->path());
+  EXPECT_TRUE(absl::IsUnavailable(store.Work("cache_logits", Key()).status()));
+  // The folder is empty, and stays while anyone is in it.
+  first->reset();
+  Write((*second)->path() + "/part", "made by one of them");
+  EXPECT_TRUE(absl::IsCancelled(store.WaitForWork("cache_logits", Key(), at_once).status()));
+  second->reset();
+  auto alone = store.WaitForWork("cache_logits", Key(), never);
+  ASSERT_TRUE(alone.ok()) << alone.status();
+  EXPECT_EQ(Read((*alone)->path() + "/part"), "made by one of them");
+  EXPECT_TRUE(absl::IsCancelled(store.WorkTogether("cache_logits", Key(), at_once).status()));
+}
+
+// Nobody publishes while another is at work, and all find what one has published.
+TEST(ArtifactStoreTogether, ManyProcessesPublishOnce) {
+  constexpr int kProcesses = 6, kRounds = 40;
+  const ArtifactStore store = OpenStore(NewFolder());
+  const auto never = [] { return false; };
+  for (int round = 0; round < kRounds; ++round) {
+    const std::string key_text = absl::StrCat("round ", round, "\n"), key = data::Sha256Hex(key_text);
+    const std::string published = absl::StrCat(store.root(), "/published", round);
+    const auto take_part = [&] {
+      {
+        const auto work = store.WorkTogether("cache_logits", key, never);
+        if (!work.ok()) return 1;
+        if (store.Find("cache_logits", key).ok()) return 0;
+        std::ofstream((*work)->path() + "/weights") << kWeights;
+      }
+      auto work = store.WaitForWork("cache_logits", key, never);
+      if (!work.ok()) return 2;
+      if (store.Find("cache_logits", key).ok()) return 0;
+      if (mkdir(published.c_str(), 0777) != 0) return 3;
+      config::Artifact manifest;
+      manifest.set_kind("cache_logits");
+      return store.Publish(*std::move(work), key_text, {"weights"}, manifest).ok() ? 0 : 4;
+    };
+    std::vector<pid_t> children;
+    for (int i = 0; i < kProcesses; ++i) {
+      const pid_t child = fork();
+      ASSERT_GE(child, 0);
+      if (child == 0) _exit(take_part());
+      children.push_back(child);
+    }
+    for (const pid_t child : children) {
+      int status = 0;
+      ASSERT_EQ(waitpid(child, &status, 0), child);
+      ASSERT_TRUE(WIFEXITED(status));
+      EXPECT_EQ(WEXITSTATUS(status), 0);
+    }
+    const auto found = store.Find("cache_logits", key);
+    ASSERT_TRUE(found.ok()) << found.status();
+    EXPECT_EQ(Read(found->File("weights")), kWeights);
+  }
+  EXPECT_THAT(*store.Leftovers(), IsEmpty());
+}
+
+TEST(ArtifactStoreTogether, SalvageBringsBackWhatIsThereAndKeepsWhatIsNew) {
+  const ArtifactStore store = OpenStore(NewFolder());
+  const StoredArtifact artifact = *PublishOne(store);
+  Write(artifact.File("weights"), "damaged");
+  const auto work = store.WorkTogether("distill", Key(), [] { return false; });
+  ASSERT_TRUE(work.ok());
+  for (int times = 0; times < 2; ++times) {
+    ASSERT_TRUE(store.Salvage("distill", Key(), **work).ok());
+    EXPECT_EQ(Read((*work)->path() + "/weights"), times == 0 ? "damaged" : "made anew");
+    ASSERT_TRUE(data::WriteFileAtomically((*work)->path() + "/weights", "made anew").ok());
+  }
+  EXPECT_EQ(Read(artifact.File("weights")), "damaged");
+  EXPECT_EQ(data::ReadFile((*work)->path() + "/artifact.textproto").status().code(), absl::StatusCode::kNotFound);
+}
+
 // Whatever call the process dies at, readers find the artifact whole or not at all, and the next run completes it.
 void ExpectEveryKillIsSurvived(bool damaged_before) {
   int kills = 0;
@@ -439,7 +523,7 @@ void ExpectEveryKillIsSurvived(bool damaged_before) {
     ASSERT_THAT(*store.Leftovers(), IsEmpty());
   }
   EXPECT_GT(kills, 60);
-  testing::Test::RecordProperty("kills", kills);
+  ::testing::Test::RecordProperty("kills", kills);
 }
 
 TEST(ArtifactStoreCrash, EveryKillOfAFirstPublishIsSurvived) { ExpectEveryKillIsSurvived(false); }
@@ -477,7 +561,7 @@ void ExpectEveryFailureIsReported(int error_number, bool damaged_before) {
     EXPECT_THAT(*store.Leftovers(), IsEmpty());
   }
   EXPECT_GT(failures, 15);
-  testing::Test::RecordProperty("failures", failures);
+  ::testing::Test::RecordProperty("failures", failures);
 }
 
 TEST(ArtifactStoreCrash, DiskFullAtAnyCallIsReported) { ExpectEveryFailureIsReported(ENOSPC, false); }
@@ -564,7 +648,7 @@ TEST(ArtifactStore, ReadOnlyStoreCanBeReadAndSaysWhatToDo) {
     EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied) << status;
     EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr(store.root()), HasSubstr("--store")));
     EXPECT_EQ(store.Remove(store.List(true)->front()).code(), absl::StatusCode::kPermissionDenied);
-    return testing::Test::HasFailure() ? 1 : 0;
+    return ::testing::Test::HasFailure() ? 1 : 0;
   });
   EXPECT_EQ(end.exit_code, 0);
   ASSERT_EQ(chmod(root.c_str(), 0755), 0);

@@ -62,8 +62,10 @@ Names NamesOf(const std::set<Facts::Tensor>& reads, const kd::Needs& needs) {
   if (needs.student.embedding) names.needed.insert("student.embedding");
   if (needs.targets.embedding) names.needed.insert("teacher.embedding");
   for (const std::string& tap : needs.student.taps) names.needed.insert(absl::StrCat("student.", tap));
-  for (const std::string& tap : needs.targets.taps) names.needed.insert(absl::StrCat("teacher.", tap));
-  for (const std::string& tap : needs.targets.gradients.taps) names.needed.insert(absl::StrCat(kGradient, tap));
+  for (const std::vector<std::string>* taps : {&needs.targets.taps, &needs.targets.maps}) {
+    for (const std::string& tap : *taps) names.needed.insert(absl::StrCat("teacher.", tap));
+  }
+  for (const std::string& tap : needs.targets.gradients.maps) names.needed.insert(absl::StrCat(kGradient, tap));
   if (reads.count(Facts::STUDENT_LOGITS) > 0) names.permitted = {kHeadWeight, kHeadBias};
   if (reads.count(Facts::INDEX) > 0) names.permitted.insert("negatives");
   return names;
@@ -154,9 +156,11 @@ absl::StatusOr<BareStep::Built> BareStep::Build(int64_t images) const {
   if (step.images.defined()) rows.push_back(step.images.flatten(1));
   for (const auto& [name, tensor] : part) {
     if (absl::StartsWith(name, kGradient) && name != "teacher.gradient.images") {
-      step.teacher.gradients.taps[name.substr(sizeof(kGradient) - 1)] = tensor;
+      if (tensor.dim() == 4) step.teacher.gradients.maps[name.substr(sizeof(kGradient) - 1)] = tensor.abs().mean(1);
     } else if (absl::StartsWith(name, "teacher.")) {
-      step.teacher.taps[name.substr(sizeof("teacher.") - 1)] = tensor;
+      const std::string tap = name.substr(sizeof("teacher.") - 1);
+      step.teacher.taps[tap] = tensor;
+      if (tensor.dim() == 4) step.teacher.maps[tap] = tensor.square().mean(1);
     } else if (student_taps_.count(name) > 0) {
       step.student.taps[name.substr(sizeof("student.") - 1)] = tensor;
       rows.push_back(tensor.dim() > 1 ? tensor.flatten(1) : tensor.unsqueeze(1));
