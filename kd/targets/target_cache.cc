@@ -1,8 +1,5 @@
 #include "retort/kd/targets/target_cache.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -107,14 +104,13 @@ absl::StatusOr<Shard> OpenShard(const std::string& path) {
   return shard;
 }
 
-absl::StatusOr<Shard> OpenShardOf(const std::string& path, const ShardPlace& place) {
-  RETORT_ASSIGN_OR_RETURN(Shard shard, OpenShard(path));
+absl::Status CheckPlace(const Shard& shard, const ShardPlace& place) {
   const ShardPlace& is = shard.place;
-  if (is.identity != place.identity || is.view != place.view || is.first != place.first || is.count != place.count) {
-    return absl::DataLossError(
-        absl::StrCat(path, " holds ", Describe(is), ", and should hold ", Describe(place), "; make the targets anew"));
+  if (is.identity == place.identity && is.view == place.view && is.first == place.first && is.count == place.count) {
+    return absl::OkStatus();
   }
-  return shard;
+  return absl::DataLossError(absl::StrCat(shard.file.path(), " holds ", Describe(is), ", and should hold ",
+                                          Describe(place), "; make the targets anew"));
 }
 
 absl::StatusOr<at::ScalarType> ScalarTypeOf(const data::TensorView& view, const std::string& path) {
@@ -135,6 +131,10 @@ absl::StatusOr<at::ScalarType> ScalarTypeOf(const data::TensorView& view, const 
       return absl::DataLossError(absl::StrCat(path, ": ", view.name, " is of type ", data::DTypeName(view.dtype),
                                               ", which no target has; make the targets anew"));
   }
+}
+
+absl::Status OtherTargets(const std::string& path) {
+  return absl::DataLossError(absl::StrCat(path, " holds other targets than the first shard; make the targets anew"));
 }
 
 // InvalidArgument or OutOfRange unless `positions` is contiguous i64 [R], each in [0, limit).
@@ -235,61 +235,61 @@ absl::Status TargetShardBuilder::Write(const std::string& path) const {
 }
 
 absl::StatusOr<ShardFacts> CheckShard(const std::string& path, const ShardPlace& place) {
-  RETORT_ASSIGN_OR_RETURN(const Shard shard, OpenShardOf(path, place));
+  RETORT_ASSIGN_OR_RETURN(const Shard shard, OpenShard(path));
+  RETORT_RETURN_IF_ERROR(CheckPlace(shard, place));
   return shard.facts;
 }
 
 absl::StatusOr<TargetCache> TargetCache::Open(absl::Span<const View> views) {
   if (views.empty() || views[0].shards.empty())
     return absl::InvalidArgumentError("a target cache has one shard at least");
-  TargetCache cache;
-  RETORT_ASSIGN_OR_RETURN(const Shard first, OpenShard(views[0].shards.front()));
-  RETORT_ASSIGN_OR_RETURN(const Shard last, OpenShard(views[0].shards.back()));
-  cache.views_ = static_cast<int64_t>(views.size());
-  cache.shards_ = static_cast<int64_t>(views[0].shards.size());
-  cache.shard_size_ = first.place.count;
-  cache.samples_ = last.place.first + last.place.count;
-  cache.classes_ = first.classes;
-  cache.contents_text_ = first.contents;
-  if (!google::protobuf::TextFormat::ParseFromString(first.contents, &cache.contents_)) {
-    return absl::DataLossError(
-        absl::StrCat(views[0].shards.front(), " does not say what it holds; make the targets anew"));
-  }
+  std::vector<std::vector<Shard>> opened(views.size());
   for (size_t v = 0; v < views.size(); ++v) {
     if (views[v].shards.size() != views[0].shards.size()) {
       return absl::InvalidArgumentError(absl::StrCat("view ", v, " has ", views[v].shards.size(), " shards, view 0 ",
-                                                     cache.shards_, "; were they made for one data set?"));
+                                                     views[0].shards.size(), "; were they made for one data set?"));
     }
-    for (int64_t s = 0; s < cache.shards_; ++s) {
-      const int64_t from = s * cache.shard_size_;
-      RETORT_RETURN_IF_ERROR(
-          cache.Add(views[v].shards[static_cast<size_t>(s)],
-                    {views[v].identity, views[v].number, from, std::min(cache.shard_size_, cache.samples_ - from)}));
+    for (const std::string& path : views[v].shards) {
+      RETORT_ASSIGN_OR_RETURN(Shard shard, OpenShard(path));
+      opened[v].push_back(std::move(shard));
     }
   }
-  int64_t bytes = 0;
-  for (const auto& file : cache.storage_) bytes += static_cast<int64_t>(file->bytes().size());
-  cache.beyond_memory_ = bytes / sysconf(_SC_PAGESIZE) > sysconf(_SC_PHYS_PAGES) / 2;
+  const Shard &first = opened[0].front(), &last = opened[0].back();
+  TargetCache cache;
+  cache.views_ = static_cast<int64_t>(views.size());
+  cache.shards_ = static_cast<int64_t>(opened[0].size());
+  cache.shard_size_ = first.place.count;
+  cache.samples_ = last.place.first + last.place.count;
+  cache.classes_ = first.classes;
+  if (!google::protobuf::TextFormat::ParseFromString(first.contents, &cache.contents_)) {
+    return absl::DataLossError(absl::StrCat(first.file.path(), " does not say what it holds; make the targets anew"));
+  }
+  for (size_t v = 0; v < views.size(); ++v) {
+    for (int64_t s = 0; s < cache.shards_; ++s) {
+      const Shard& shard = opened[v][static_cast<size_t>(s)];
+      const int64_t from = s * cache.shard_size_;
+      RETORT_RETURN_IF_ERROR(CheckPlace(
+          shard, {views[v].identity, views[v].number, from, std::min(cache.shard_size_, cache.samples_ - from)}));
+      if (shard.contents != first.contents || shard.classes != first.classes) return OtherTargets(shard.file.path());
+      RETORT_RETURN_IF_ERROR(cache.Add(shard.file, shard.place.count));
+    }
+  }
   return cache;
 }
 
-absl::Status TargetCache::Add(const std::string& path, const ShardPlace& place) {
-  RETORT_ASSIGN_OR_RETURN(const Shard shard, OpenShardOf(path, place));
+absl::Status TargetCache::Add(const data::SafetensorsFile& file, int64_t count) {
+  const std::string& path = file.path();
   const bool is_first = storage_.empty();
-  const auto other = [&path] {
-    return absl::DataLossError(absl::StrCat(path, " holds other targets than the first shard; make the targets anew"));
-  };
-  if (shard.contents != contents_text_ || shard.classes != classes_) return other();
-  if (!is_first && shard.file.tensors().size() != tables_.size()) return other();
-  for (const data::TensorView& view : shard.file.tensors()) {
+  if (!is_first && file.tensors().size() != tables_.size()) return OtherTargets(path);
+  for (const data::TensorView& view : file.tensors()) {
     RETORT_ASSIGN_OR_RETURN(const at::ScalarType type, ScalarTypeOf(view, path));
-    if (view.shape.empty() || view.shape[0] != place.count) return other();
+    if (view.shape.empty() || view.shape[0] != count) return OtherTargets(path);
     const std::vector<int64_t> shape(view.shape.begin() + 1, view.shape.end());
     if (is_first) {
-      tables_[view.name] = {type, shape, static_cast<int64_t>(view.bytes.size()) / place.count, {}};
+      tables_[view.name] = {type, shape, static_cast<int64_t>(view.bytes.size()) / count, {}};
     }
     const auto table = tables_.find(view.name);
-    if (table == tables_.end() || table->second.type != type || table->second.shape != shape) return other();
+    if (table == tables_.end() || table->second.type != type || table->second.shape != shape) return OtherTargets(path);
     table->second.parts.push_back(view.bytes.data());
   }
   // The tensors that the contents promise are there: Gather relies on them.
@@ -303,7 +303,7 @@ absl::Status TargetCache::Add(const std::string& path, const ShardPlace& place) 
       }
     }
   }
-  storage_.push_back(shard.file.storage());
+  storage_.push_back(file.storage());
   return absl::OkStatus();
 }
 
@@ -336,21 +336,6 @@ absl::StatusOr<Targets> TargetCache::Gather(const at::Tensor& view, const at::Te
   }
   return Decode(contents_, request, classes_,
                 [&](const std::string& name) { return Rows(tables_.at(name), view, index); });
-}
-
-void TargetCache::Announce(const at::Tensor& view, const at::Tensor& index) const {
-  if (!beyond_memory_) return;
-  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const int64_t* const views = view.const_data_ptr<int64_t>();
-  const int64_t* const images = index.const_data_ptr<int64_t>();
-  for (const auto& [name, table] : tables_) {
-    for (int64_t r = 0; r < index.numel(); ++r) {
-      const auto row = reinterpret_cast<uintptr_t>(Row(table, views[r], images[r]));
-      const uintptr_t begin = row / page * page;
-      // A hint: its failure changes nothing.
-      madvise(reinterpret_cast<void*>(begin), row + static_cast<uintptr_t>(table.row_bytes) - begin, MADV_WILLNEED);
-    }
-  }
 }
 
 }  // namespace retort::kd

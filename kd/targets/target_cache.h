@@ -17,7 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 
-#include "retort/data/io/file.h"
+#include "retort/data/io/safetensors.h"
 #include "retort/kd/targets/target_cache.pb.h"
 #include "retort/kd/term.h"
 
@@ -52,6 +52,9 @@ class TargetShardBuilder {
 
   // FailedPrecondition unless all `place.count` images are there.
   absl::Status Write(const std::string& path) const;
+
+  // Of what was appended; those that CheckShard gives of the file.
+  const ShardFacts& facts() const { return facts_; }
 
  private:
   absl::Status CheckRows(const std::map<std::string, at::Tensor>& rows) const;
@@ -90,10 +93,6 @@ class TargetCache {
   // outside the cache; InvalidArgument for what it does not hold, as CheckContents says.
   absl::StatusOr<Targets> Gather(const at::Tensor& view, const at::Tensor& index, const TargetRequest& request) const;
 
-  // Asks the system to read those records from disk, without waiting. For caches of more than half of the machine's
-  // memory; smaller ones stay in memory after their first use, and nothing happens.
-  void Announce(const at::Tensor& view, const at::Tensor& index) const;
-
  private:
   // A stored tensor's rows.
   struct Table {
@@ -103,18 +102,17 @@ class TargetCache {
     std::vector<const uint8_t*> parts;  // first row of each shard, view after view
   };
 
-  absl::Status Add(const std::string& path, const ShardPlace& place);
+  // The next shard, of `count` images.
+  absl::Status Add(const data::SafetensorsFile& file, int64_t count);
   const uint8_t* Row(const Table& table, int64_t view, int64_t index) const;
   at::Tensor Rows(const Table& table, const at::Tensor& view, const at::Tensor& index) const;
 
-  std::string contents_text_;
   config::StoredTargets contents_;
   int64_t views_ = 0;
   int64_t samples_ = 0;
   int64_t shards_ = 0;      // of a view
   int64_t shard_size_ = 0;  // of all but the last of a view
   int64_t classes_ = 0;
-  bool beyond_memory_ = false;
   std::map<std::string, Table> tables_;
   std::vector<std::shared_ptr<const data::MappedFile>> storage_;
 };

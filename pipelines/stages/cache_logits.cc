@@ -125,31 +125,21 @@ class Filler {
   // A shard found or made; nothing while another process makes it.
   absl::StatusOr<std::optional<kd::ShardFacts>> Deliver(int64_t shard, const kd::ShardPlace& place) {
     const std::string path = absl::StrCat(context_.work_dir, "/", ShardName(shard));
-    for (const bool locked : {false, true}) {
-      std::unique_ptr<data::FileLock> lock;
-      if (locked) {
-        absl::StatusOr<std::unique_ptr<data::FileLock>> taken = data::FileLock::Try(path + ".lock");
-        if (absl::IsUnavailable(taken.status())) return std::nullopt;
-        RETORT_RETURN_IF_ERROR(taken.status());
-        lock = *std::move(taken);
-      }
-      absl::StatusOr<kd::ShardFacts> found = kd::CheckShard(path, place);
-      if (found.ok()) {
-        Advance(place.count);
-        return *std::move(found);
-      }
-      if (!locked) continue;
-      if (!absl::IsNotFound(found.status())) {
-        std::cerr << "BAD   shard made again: " << found.status().message() << "\n";
-      }
-      RETORT_RETURN_IF_ERROR(Make(path, place));
-      RETORT_ASSIGN_OR_RETURN(kd::ShardFacts made, kd::CheckShard(path, place));
-      return made;
+    absl::StatusOr<kd::ShardFacts> facts = kd::CheckShard(path, place);
+    if (!facts.ok()) {
+      const absl::StatusOr<std::unique_ptr<data::FileLock>> lock = data::FileLock::Try(path + ".lock");
+      if (absl::IsUnavailable(lock.status())) return std::nullopt;
+      RETORT_RETURN_IF_ERROR(lock.status());
+      facts = kd::CheckShard(path, place);  // another process may have made it meanwhile
+      if (!facts.ok()) return Make(path, place, facts.status());
     }
-    return std::nullopt;
+    Advance(place.count);
+    return *std::move(facts);
   }
 
-  absl::Status Make(const std::string& path, const kd::ShardPlace& place) {
+  // In the place of what `fault` says.
+  absl::StatusOr<kd::ShardFacts> Make(const std::string& path, const kd::ShardPlace& place, const absl::Status& fault) {
+    if (!absl::IsNotFound(fault)) std::cerr << "BAD   shard made again: " << fault.message() << "\n";
     kd::TargetShardBuilder builder(view_->contents(), place);
     for (int64_t from = place.first; from < place.first + place.count; from += kEvaluationBatch) {
       if (context_.stop_requested()) return absl::CancelledError("stopped");
@@ -159,7 +149,8 @@ class Filler {
       RETORT_RETURN_IF_ERROR(builder.Append(seen.targets, seen.labels));
       Advance(static_cast<int64_t>(index.size()));
     }
-    return builder.Write(path);
+    RETORT_RETURN_IF_ERROR(builder.Write(path));
+    return builder.facts();
   }
 
   void Advance(int64_t images) {
