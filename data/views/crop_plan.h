@@ -47,9 +47,9 @@ Rectangle DrawResizedCrop(const config::RandomResizedCrop& step, int height, int
 
 // torchvision's RandomErasing.get_params, where `aspect` is height / width; of height 0 where none of ten fits or, with
 // 1 - probability, nothing is erased. Pair 0 decides that, attempt n uses pairs 2n + 1 and 2n + 2.
+Rectangle DrawErasing(const config::RandomErasing& step, int height, int width, const StepBits& bits);
 // InvalidArgument for a step with a number out of range.
 absl::Status CheckErasing(const config::RandomErasing& step);
-Rectangle DrawErasing(const config::RandomErasing& step, int height, int width, const StepBits& bits);
 
 // torchvision's Resize(size): the shorter side becomes `size`, the longer one size * longer / shorter without its
 // fraction. Returns top = left = 0.

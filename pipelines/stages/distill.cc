@@ -21,7 +21,7 @@ namespace retort::pipelines {
 namespace {
 
 // Which of `count` stored views all images have in `epoch`.
-int64_t StoredView(config::Distill::ViewUse use, uint64_t seed, int64_t count, int64_t epoch) {
+int64_t ViewOfEpoch(config::Distill::ViewUse use, uint64_t seed, int64_t count, int64_t epoch) {
   switch (use) {
     case config::Distill::ONE_VIEW_PER_EPOCH:
       return static_cast<int64_t>(DeriveSeed(seed, absl::StrCat("view of epoch ", epoch)) %
@@ -64,7 +64,7 @@ absl::StatusOr<StageOutput> RunDistill(const StageContext& context) {
     RETORT_ASSIGN_OR_RETURN(const config::ViewSet views, OpenInputViews(context));
     RETORT_ASSIGN_OR_RETURN(plan, data::ViewPlan::Create(views.step(), views.seed()));
     view_of_epoch = [use = config.view_use(), seed = context.seed, count = cache.views()](int64_t epoch) {
-      return StoredView(use, seed, count, epoch);
+      return ViewOfEpoch(use, seed, count, epoch);
     };
     teacher = std::make_unique<kd::CachedTeacher>(std::move(cache));
   } else if (const StageInput* input = context.FindInput("teacher"); input != nullptr) {
