@@ -22,6 +22,7 @@
 #include "retort/ops/attention/attention_transfer.h"
 #include "retort/ops/device.h"
 #include "retort/testing/device_buffers.h"
+#include "retort/testing/instruction_sets.h"
 
 namespace retort::ops {
 namespace {
@@ -425,32 +426,8 @@ TEST(AttentionDeviceTest, RowsWithGapsTakeWholeBlocksOfPlaces) {
   }
 }
 
-// Instruction sets that the op is to believe absent.
-std::vector<halide_target_feature_t> denied;
-int variants_refused = 0;
-
-int CanUse(int count, const uint64_t* features) {
-  for (const halide_target_feature_t feature : denied) {
-    if ((features[feature / 64] >> (feature % 64) & 1) != 0) {
-      ++variants_refused;
-      return 0;
-    }
-  }
-  return halide_default_can_use_target_features(count, features);
-}
-
-struct InstructionSet {
-  std::string name;
-  std::vector<halide_target_feature_t> denied;
-  // Of the variants AVX-512, AVX2, SSE4.1 of each op; the last one is taken unasked.
-  int refused;
-};
-
-// Number of problems that come out wrong on this instruction set. A process can find out once only: an op chooses its
-// variant when it is first called.
-int WrongProblems(const InstructionSet& instruction_set) {
-  denied = instruction_set.denied;
-  halide_set_custom_can_use_target_features(&CanUse);
+// Number of problems that come out wrong.
+int WrongProblems() {
   int wrong = 0;
   for (const Problem& problem : Problems()) {
     Arguments arguments(problem);
@@ -458,25 +435,19 @@ int WrongProblems(const InstructionSet& instruction_set) {
     std::cerr << "wrong: " << Name(problem) << ": " << arguments.Fault() << std::endl;
     ++wrong;
   }
-  constexpr int kOps = 12;  // Three modes, two layouts, the square and any kind.
-  if (variants_refused == kOps * instruction_set.refused) return wrong;
-  std::cerr << variants_refused << " variants were refused, not " << kOps * instruction_set.refused << std::endl;
-  return wrong + 1;
+  return wrong;
 }
 
-class AttentionInstructionSetTest : public ::testing::TestWithParam<InstructionSet> {};
+class AttentionInstructionSetTest : public ::testing::TestWithParam<testing::InstructionSet> {};
 
 TEST_P(AttentionInstructionSetTest, EqualsTheDefinition) {
   ::testing::FLAGS_gtest_death_test_style = "threadsafe";  // A new process for each.
-  EXPECT_EXIT(std::exit(WrongProblems(GetParam())), ::testing::ExitedWithCode(0), "");
+  constexpr int kFunctions = 12;                           // Three modes, two layouts, the square and any kind.
+  EXPECT_EXIT(std::exit(testing::WrongOn(GetParam(), kFunctions, WrongProblems)), ::testing::ExitedWithCode(0), "");
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Masks, AttentionInstructionSetTest,
-    ::testing::Values(InstructionSet{"Best", {}, 0},
-                      InstructionSet{"Avx2AndBelow", {halide_target_feature_avx512_skylake}, 1},
-                      InstructionSet{"Sse41", {halide_target_feature_avx512_skylake, halide_target_feature_avx2}, 2}),
-    [](const auto& instance) { return instance.param.name; });
+INSTANTIATE_TEST_SUITE_P(Masks, AttentionInstructionSetTest, ::testing::ValuesIn(testing::InstructionSets()),
+                         [](const auto& instance) { return instance.param.name; });
 
 struct BadCall {
   std::string name;

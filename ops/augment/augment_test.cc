@@ -20,6 +20,7 @@
 #include "retort/ops/augment/augment_record.h"
 #include "retort/ops/device.h"
 #include "retort/testing/device_buffers.h"
+#include "retort/testing/instruction_sets.h"
 
 namespace retort::ops {
 namespace {
@@ -278,33 +279,9 @@ TEST(AugmentRecordTest, IsInvalidWithAParameterOutOfRange) {
   }
 }
 
-// Instruction sets that the op is to believe absent.
-std::vector<halide_target_feature_t> denied;
-int variants_refused = 0;
-
-int CanUse(int count, const uint64_t* features) {
-  for (const halide_target_feature_t feature : denied) {
-    if ((features[feature / 64] >> (feature % 64) & 1) != 0) {
-      ++variants_refused;
-      return 0;
-    }
-  }
-  return halide_default_can_use_target_features(count, features);
-}
-
-struct InstructionSet {
-  std::string name;
-  std::vector<halide_target_feature_t> denied;
-  // Of the variants AVX-512, AVX2, SSE4.1 of two functions; the last one is taken unasked.
-  int refused;
-};
-
-// Number of problems that come out wrong on this instruction set. A process can find out once only: a function chooses
-// its variant when it is first called.
-int WrongProblems(const InstructionSet& instruction_set) {
-  denied = instruction_set.denied;
+// Number of problems that come out wrong.
+int WrongProblems() {
   halide_set_num_threads(1);
-  halide_set_custom_can_use_target_features(&CanUse);
   int wrong = 0;
   for (const Problem& problem : Problems()) {
     Arguments arguments(problem);
@@ -312,24 +289,19 @@ int WrongProblems(const InstructionSet& instruction_set) {
     std::cerr << "wrong: " << Name(problem) << std::endl;
     ++wrong;
   }
-  if (variants_refused == instruction_set.refused) return wrong;
-  std::cerr << variants_refused << " variants were refused, not " << instruction_set.refused << std::endl;
-  return wrong + 1;
+  return wrong;
 }
 
-class AugmentInstructionSetTest : public ::testing::TestWithParam<InstructionSet> {};
+class AugmentInstructionSetTest : public ::testing::TestWithParam<testing::InstructionSet> {};
 
 TEST_P(AugmentInstructionSetTest, GivesTheSameBytes) {
   ::testing::FLAGS_gtest_death_test_style = "threadsafe";  // A new process for each.
-  EXPECT_EXIT(std::exit(WrongProblems(GetParam())), ::testing::ExitedWithCode(0), "");
+  constexpr int kFunctions = 2;
+  EXPECT_EXIT(std::exit(testing::WrongOn(GetParam(), kFunctions, WrongProblems)), ::testing::ExitedWithCode(0), "");
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Masks, AugmentInstructionSetTest,
-    ::testing::Values(InstructionSet{"Best", {}, 0},
-                      InstructionSet{"Avx2AndBelow", {halide_target_feature_avx512_skylake}, 2},
-                      InstructionSet{"Sse41", {halide_target_feature_avx512_skylake, halide_target_feature_avx2}, 4}),
-    [](const auto& instance) { return instance.param.name; });
+INSTANTIATE_TEST_SUITE_P(Masks, AugmentInstructionSetTest, ::testing::ValuesIn(testing::InstructionSets()),
+                         [](const auto& instance) { return instance.param.name; });
 
 struct BadCall {
   std::string name;

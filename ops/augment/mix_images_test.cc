@@ -18,6 +18,7 @@
 
 #include "retort/ops/device.h"
 #include "retort/testing/device_buffers.h"
+#include "retort/testing/instruction_sets.h"
 
 namespace retort::ops {
 namespace {
@@ -162,32 +163,8 @@ TEST(MixImagesByHandTest, RefusesMoreImagesThanAGridHas) {
       absl::InvalidArgumentError("mix_images: 65536 images; on a GPU at most 65535 are permitted, divide the batch"));
 }
 
-// Instruction sets that the op is to believe absent.
-std::vector<halide_target_feature_t> denied;
-int variants_refused = 0;
-
-int CanUse(int count, const uint64_t* features) {
-  for (const halide_target_feature_t feature : denied) {
-    if ((features[feature / 64] >> (feature % 64) & 1) != 0) {
-      ++variants_refused;
-      return 0;
-    }
-  }
-  return halide_default_can_use_target_features(count, features);
-}
-
-struct InstructionSet {
-  std::string name;
-  std::vector<halide_target_feature_t> denied;
-  // Of the variants AVX-512, AVX2, SSE4.1; the last one is taken unasked.
-  int refused;
-};
-
-// Number of problems that come out wrong on this instruction set. A process can find out once only: a function chooses
-// its variant when it is first called.
-int WrongProblems(const InstructionSet& instruction_set) {
-  denied = instruction_set.denied;
-  halide_set_custom_can_use_target_features(&CanUse);
+// Number of problems that come out wrong.
+int WrongProblems() {
   int wrong = 0;
   for (const Problem& problem : Problems()) {
     Arguments arguments(problem);
@@ -195,24 +172,19 @@ int WrongProblems(const InstructionSet& instruction_set) {
     std::cerr << "wrong: " << Name(problem) << std::endl;
     ++wrong;
   }
-  if (variants_refused == instruction_set.refused) return wrong;
-  std::cerr << variants_refused << " variants were refused, not " << instruction_set.refused << std::endl;
-  return wrong + 1;
+  return wrong;
 }
 
-class MixImagesInstructionSetTest : public ::testing::TestWithParam<InstructionSet> {};
+class MixImagesInstructionSetTest : public ::testing::TestWithParam<testing::InstructionSet> {};
 
 TEST_P(MixImagesInstructionSetTest, GivesTheSameBytes) {
   ::testing::FLAGS_gtest_death_test_style = "threadsafe";  // A new process for each.
-  EXPECT_EXIT(std::exit(WrongProblems(GetParam())), ::testing::ExitedWithCode(0), "");
+  constexpr int kFunctions = 1;
+  EXPECT_EXIT(std::exit(testing::WrongOn(GetParam(), kFunctions, WrongProblems)), ::testing::ExitedWithCode(0), "");
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Masks, MixImagesInstructionSetTest,
-    ::testing::Values(InstructionSet{"Best", {}, 0},
-                      InstructionSet{"Avx2AndBelow", {halide_target_feature_avx512_skylake}, 1},
-                      InstructionSet{"Sse41", {halide_target_feature_avx512_skylake, halide_target_feature_avx2}, 2}),
-    [](const auto& instance) { return instance.param.name; });
+INSTANTIATE_TEST_SUITE_P(Masks, MixImagesInstructionSetTest, ::testing::ValuesIn(testing::InstructionSets()),
+                         [](const auto& instance) { return instance.param.name; });
 
 }  // namespace
 }  // namespace retort::ops
