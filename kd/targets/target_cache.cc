@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "ATen/TensorOperators.h"
-#include "ATen/ops/cat.h"
 #include "ATen/ops/empty.h"
 #include "ATen/ops/log_softmax.h"
 #include "absl/strings/numbers.h"
@@ -160,9 +159,10 @@ TargetShardBuilder::TargetShardBuilder(const config::StoredTargets& contents, co
 absl::Status TargetShardBuilder::CheckRows(const std::map<std::string, at::Tensor>& rows) const {
   for (const auto& [name, tensor] : rows) {
     const auto before = tables_.find(name);
-    if (before == tables_.end() || before->second[0].sizes().slice(1) == tensor.sizes().slice(1)) continue;
-    return absl::InvalidArgumentError(absl::StrCat("the teacher's ", name, " is ", Shape(tensor.sizes()), ", and was ",
-                                                   Shape(before->second[0].sizes()), " before"));
+    if (before == tables_.end() || before->second.sizes().slice(1) == tensor.sizes().slice(1)) continue;
+    return absl::InvalidArgumentError(absl::StrCat("the teacher's ", name, " of an image is ",
+                                                   Shape(tensor.sizes().slice(1)), ", and was ",
+                                                   Shape(before->second.sizes().slice(1)), " before"));
   }
   return absl::OkStatus();
 }
@@ -178,7 +178,7 @@ absl::Status TargetShardBuilder::Append(const Targets& targets, const at::Tensor
     return absl::OutOfRangeError(
         absl::StrCat(done_ + batch, " images are more than the ", place_.count, " of a shard"));
   }
-  RETORT_ASSIGN_OR_RETURN(auto rows, Encode(contents_, targets));
+  RETORT_ASSIGN_OR_RETURN(const auto rows, Encode(contents_, targets));
   RETORT_RETURN_IF_ERROR(CheckRows(rows));
 
   for (const auto& [name, tensor] : rows) {
@@ -189,7 +189,15 @@ absl::Status TargetShardBuilder::Append(const Targets& targets, const at::Tensor
   Sample(targets, rows, std::min(batch, kSampled - facts_.sampled));
   facts_.correct += targets.logits.argmax(1).eq(labels).sum().item<int64_t>();
   classes_ = targets.logits.size(1);
-  for (auto& [name, tensor] : rows) tables_[name].push_back(std::move(tensor));
+  for (const auto& [name, tensor] : rows) {
+    at::Tensor& table = tables_[name];
+    if (!table.defined()) {
+      std::vector<int64_t> shape = tensor.sizes().vec();
+      shape[0] = place_.count;
+      table = at::empty(shape, tensor.scalar_type());
+    }
+    table.narrow(0, done_, batch).copy_(tensor);
+  }
   done_ += batch;
   return absl::OkStatus();
 }
@@ -217,7 +225,7 @@ absl::Status TargetShardBuilder::Write(const std::string& path) const {
                                                       Describe(place_), " are there; nothing is written to ", path));
   }
   std::vector<nn::NamedTensor> tensors;
-  for (const auto& [name, parts] : tables_) tensors.emplace_back(name, at::cat(parts));
+  for (const auto& [name, table] : tables_) tensors.emplace_back(name, table);
   const auto number = [](double value) { return absl::StrFormat("%.17g", value); };
   std::map<std::string, std::string> metadata = {{kVersion, kVersionText},
                                                  {kIdentity, place_.identity},

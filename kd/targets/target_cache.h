@@ -66,7 +66,7 @@ class TargetShardBuilder {
   int64_t classes_ = 0;
   int64_t done_ = 0;
   ShardFacts facts_;
-  std::map<std::string, std::vector<at::Tensor>> tables_;  // rows by name
+  std::map<std::string, at::Tensor> tables_;  // rows of all images by name, the first `done_` of them written
 };
 
 // Verifies a shard. DataLoss if it is damaged, of another version, or not of `place`; NotFound where there is none.

@@ -224,7 +224,7 @@ TEST(TargetShardBuilderTest, RefusesWhatDoesNotFitAndStaysAsItWas) {
   refused(targets, {2}, "missing");
   targets = TargetsOf(0, {2});
   targets.logits = at::full({1, kClasses + 1}, 0.0);
-  refused(targets, {2}, "logits is [1,5], and was [2,4] before");
+  refused(targets, {2}, "logits of an image is [5], and was [4] before");
   targets = TargetsOf(0, {2});
   targets.maps["a"] = at::full({2, 2, 2}, 0.0);
   refused(targets, {2}, "map.a is [2,2,2] of 1 images");

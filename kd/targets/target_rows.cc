@@ -1,10 +1,11 @@
 #include "retort/kd/targets/target_rows.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "ATen/TensorOperators.h"
-#include "ATen/ops/isfinite.h"
+#include "ATen/ops/aminmax.h"
 #include "ATen/ops/logsumexp.h"
 #include "ATen/ops/stack.h"
 #include "ATen/ops/topk.h"
@@ -34,6 +35,13 @@ at::Tensor BesideRows(const at::Tensor& column, const at::Tensor& rows) {
   return column.reshape(shape);
 }
 
+// The greatest absolute value, NaN where there is one; 0 of nothing.
+double Greatest(const at::Tensor& rows) {
+  if (rows.numel() == 0) return 0;
+  const auto [least, most] = at::aminmax(rows);
+  return std::max(std::abs(least.item<double>()), std::abs(most.item<double>()));
+}
+
 absl::Status PutRows(config::StoredTargets::Precision precision, const std::string& name, const at::Tensor& rows,
                      std::map<std::string, at::Tensor>* stored) {
   switch (precision) {
@@ -41,13 +49,13 @@ absl::Status PutRows(config::StoredTargets::Precision precision, const std::stri
       (*stored)[name] = rows.contiguous();
       return absl::OkStatus();
     case config::StoredTargets::FP16: {
-      const at::Tensor half = rows.contiguous().to(at::kHalf);
-      if (!at::isfinite(half).all().item<bool>()) {
-        return absl::InvalidArgumentError(absl::StrCat("the teacher's ", name, " reaches ",
-                                                       rows.abs().max().item<double>(),
+      // Half the next number after the greatest, which is rounded to infinity.
+      constexpr double kBeyond = 65520;
+      if (const double most = Greatest(rows); most >= kBeyond) {
+        return absl::InvalidArgumentError(absl::StrCat("the teacher's ", name, " reaches ", most,
                                                        ", beyond what FP16 holds (65504); store it as BF16 or FP32"));
       }
-      (*stored)[name] = half;
+      (*stored)[name] = rows.contiguous().to(at::kHalf);
       return absl::OkStatus();
     }
     case config::StoredTargets::BF16:
@@ -144,7 +152,7 @@ absl::StatusOr<std::map<std::string, at::Tensor>> Encode(const config::StoredTar
     if (!rows.defined() || rows.dim() < 2 || rows.scalar_type() != at::kFloat) {
       return absl::InvalidArgumentError(absl::StrCat("the teacher gave no f32 ", name, " of a row an image"));
     }
-    if (!at::isfinite(rows).all().item<bool>()) {
+    if (!std::isfinite(Greatest(rows))) {
       return absl::InvalidArgumentError(absl::StrCat(
           "the teacher's ", name, " holds NaN or infinity: it has diverged; train it anew with a lower learning_rate"));
     }
