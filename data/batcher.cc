@@ -13,6 +13,7 @@
 #include "ATen/ops/zeros.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 
 #include "retort/data/io/status_macros.h"
 #include "retort/ops/torch/batch_assembly.h"
@@ -37,6 +38,13 @@ at::Tensor Wrap(absl::Span<const T> values, at::IntArrayRef shape) {
 
 at::Tensor CopyOf(absl::Span<const int64_t> values) {
   return Wrap(values, {static_cast<int64_t>(values.size())}).clone();
+}
+
+at::Tensor IndexOf(absl::Span<const ImageView> views) {
+  const at::Tensor index = at::empty({static_cast<int64_t>(views.size())}, at::kLong);
+  auto* image = index.mutable_data_ptr<int64_t>();
+  for (const ImageView& view : views) *image++ = view.image;
+  return index;
 }
 
 absl::Status CheckStatistics(const ChannelStatistics& statistics, int64_t channels) {
@@ -96,24 +104,38 @@ absl::StatusOr<Batcher> Batcher::Create(const Dataset* dataset, ViewPlan plan, C
 
 Batcher::Mixing Batcher::Mixing::Part(int64_t first, int64_t size) const {
   if (!defined()) return {};
-  return {partner.narrow(0, first, size).sub(first), lambda.narrow(0, first, size), box.narrow(0, first, size),
-          label.narrow(0, first, size)};
+  Mixing part = {{}, lambda.narrow(0, first, size), box.narrow(0, first, size), label.narrow(0, first, size), {}};
+  if (drawn.empty()) {
+    part.partner = partner.narrow(0, first, size).sub(first);
+  } else {
+    part.drawn = {drawn.begin() + first, drawn.begin() + first + size};
+  }
+  return part;
+}
+
+at::Tensor Batcher::Labels(const at::Tensor& index) const {
+  return Wrap(absl::MakeConstSpan(dataset_->labels), {dataset_->size}).index_select(0, index);
 }
 
 at::Tensor Batcher::Images() const {
   return Wrap(dataset_->images, {dataset_->size, dataset_->height, dataset_->width, dataset_->channels});
 }
 
-Batcher::Mixing Batcher::DrawMixing(absl::Span<const int64_t> index, absl::Span<const int64_t> views) const {
+Batcher::Mixing Batcher::DrawMixing(absl::Span<const ImageView> views, int64_t images) const {
   if (plan_.mix() == nullptr) return {};
-  const int64_t b = static_cast<int64_t>(index.size()), n = static_cast<int64_t>(views.size()) * b;
-  Mixing mixing = {at::empty({n}, at::kLong), at::empty({n}, at::kFloat), at::empty({n, 4}, at::kInt),
-                   at::empty({n}, at::kFloat)};
+  const auto n = static_cast<int64_t>(views.size());
+  Mixing mixing = {{}, at::empty({n}, at::kFloat), at::empty({n, 4}, at::kInt), at::empty({n}, at::kFloat), {}};
+  const bool of_batch = plan_.mix()->partners() == MixPlan::Partners::kOfBatch;
+  if (of_batch) mixing.partner = at::empty({n}, at::kLong);
   auto* const boxes = static_cast<ops::Box*>(mixing.box.mutable_data_ptr());
   for (int64_t i = 0; i < n; ++i) {
-    const MixPlan::Mix mix = plan_.mix()->Draw(index[static_cast<size_t>(i % b)], views[static_cast<size_t>(i / b)],
-                                               size_.height, size_.width);
-    mixing.partner.mutable_data_ptr<int64_t>()[i] = i - i % b + Partner(i % b, b);
+    const ImageView& view = views[static_cast<size_t>(i)];
+    const MixPlan::Mix mix = plan_.mix()->Draw(view.image, view.view, size_.height, size_.width);
+    if (of_batch) {
+      mixing.partner.mutable_data_ptr<int64_t>()[i] = i - i % images + Partner(i % images, images);
+    } else {
+      mixing.drawn.push_back({plan_.mix()->DrawPartner(view.image, view.view, dataset_->size), view.view});
+    }
     mixing.lambda.mutable_data_ptr<float>()[i] = mix.lambda;
     boxes[i] = mix.box;
     mixing.label.mutable_data_ptr<float>()[i] = mix.label;
@@ -140,72 +162,82 @@ at::Tensor Batcher::DrawParams(absl::Span<const ImageView> views, std::vector<op
 }
 
 absl::StatusOr<Batch> Batcher::Assemble(absl::Span<const int64_t> index, absl::Span<const int64_t> views) const {
+  return AssembleEach(index, CopyOf(views).unsqueeze(1).repeat({1, static_cast<int64_t>(index.size())}));
+}
+
+absl::StatusOr<Batch> Batcher::AssembleEach(absl::Span<const int64_t> index, const at::Tensor& view) const {
+  const int64_t b = static_cast<int64_t>(index.size());
+  if (view.scalar_type() != at::kLong || view.dim() != 2 || view.size(1) != b || !view.is_contiguous()) {
+    return absl::InvalidArgumentError(absl::StrFormat("batch: view is %s [%s]; permitted is contiguous i64 [V,%d]",
+                                                      c10::toString(view.scalar_type()),
+                                                      absl::StrJoin(view.sizes(), ","), b));
+  }
+  const absl::Span<const int64_t> numbers(view.const_data_ptr<int64_t>(), static_cast<size_t>(view.numel()));
   RETORT_RETURN_IF_ERROR(CheckRange("index", index, dataset_->size));
-  RETORT_RETURN_IF_ERROR(CheckRange("views", views, int64_t{std::numeric_limits<uint32_t>::max()} + 1));
-  const int64_t v = static_cast<int64_t>(views.size()), b = static_cast<int64_t>(index.size());
-  const int64_t c = dataset_->channels, h = size_.height, w = size_.width;
+  RETORT_RETURN_IF_ERROR(CheckRange("views", numbers, int64_t{std::numeric_limits<uint32_t>::max()} + 1));
+  const int64_t v = view.size(0), c = dataset_->channels, h = size_.height, w = size_.width;
 
   Batch batch;
   batch.index = CopyOf(index);
-  batch.view = CopyOf(views);
-  batch.labels = at::empty({b}, at::kLong);
-  auto* label = batch.labels.mutable_data_ptr<int64_t>();
-  for (const int64_t image : index) *label++ = dataset_->labels[static_cast<size_t>(image)];
+  batch.view = view;
+  batch.labels = Labels(batch.index);
   batch.images = layout_ == Layout::kChannelsLast
                      ? at::empty_strided({v, b, c, h, w}, {b * h * w * c, h * w * c, 1, w * c, c}, at::kFloat)
                      : at::empty({v, b, c, h, w}, at::kFloat);
-  const Mixing mixing = DrawMixing(index, views);
+  // All views are one batch for the op, [V*B].
+  std::vector<ImageView> views;
+  for (size_t i = 0; i < numbers.size(); ++i) views.push_back({index[i % index.size()], numbers[i]});
+  const Mixing mixing = DrawMixing(views, b);
   if (mixing.defined()) {
     batch.lambda = mixing.label.view({v, b});
-    at::Tensor partner = at::empty({b}, at::kLong);
-    for (int64_t i = 0; i < b; ++i) partner.mutable_data_ptr<int64_t>()[i] = Partner(i, b);
-    batch.partner_labels = batch.labels.index_select(0, partner);
-    batch.partner = batch.index.index_select(0, partner);
+    if (mixing.partner.defined()) {
+      batch.partner = at::empty({b}, at::kLong);
+      for (int64_t i = 0; i < b; ++i) batch.partner.mutable_data_ptr<int64_t>()[i] = Partner(i, b);
+      batch.partner_labels = batch.labels.index_select(0, batch.partner).repeat({v, 1});
+    } else {
+      batch.partner_labels = Labels(IndexOf(mixing.drawn)).view({v, b});
+    }
   }
   if (v * b == 0) return batch;
 
-  // All views are one batch for the op, [V*B].
-  const at::Tensor all_index = batch.index.repeat({v}), all_images = batch.images.view({v * b, c, h, w});
-  std::vector<ImageView> all_views;
-  for (const int64_t view : views) {
-    for (const int64_t image : index) all_views.push_back({image, view});
-  }
-  if (plan_.policies().empty() && !(plan_.crop() != nullptr && mixing.defined())) {
-    std::vector<ops::CropResizeParams> boxes;
-    const at::Tensor params = DrawParams(all_views, &boxes);
-    if (plan_.crop() == nullptr) {
-      RETORT_RETURN_IF_ERROR(Finish(Images(), all_index, params, plan_.augment()->border(), mixing, all_images));
-    } else {
-      RETORT_RETURN_IF_ERROR(ops::torch::CropResizeResident(
-          Images(), all_index, boxes, plan_.crop()->filter(), Wrap(absl::MakeConstSpan(scale_), {c}),
-          Wrap(absl::MakeConstSpan(offset_), {c}), at::zeros({c}, at::kFloat), all_images));
-    }
+  const at::Tensor images = batch.images.view({v * b, c, h, w});
+  if (!InSteps()) {
+    RETORT_RETURN_IF_ERROR(AssemblePart(views, mixing, images));
     return batch;
   }
   // View by view and an even number at a time, so that partners meet.
   const int64_t chunk = std::max(kLeastChunk, kChunkBytes / std::max<int64_t>(h * w * c, 1) / 2 * 2);
-  for (int64_t view = 0; view < v; ++view) {
+  for (int64_t row = 0; row < v; ++row) {
     int64_t size = 0;
     for (int64_t done = 0; done < b; done += size) {
       size = b - done <= chunk + 1 ? b - done : chunk;
-      const int64_t first = view * b + done;
+      const int64_t first = row * b + done;
       RETORT_RETURN_IF_ERROR(
-          AssembleInSteps(all_index.narrow(0, first, size),
-                          absl::MakeConstSpan(all_views).subspan(static_cast<size_t>(first), static_cast<size_t>(size)),
-                          mixing.Part(first, size), all_images.narrow(0, first, size)));
+          AssemblePart(absl::MakeConstSpan(views).subspan(static_cast<size_t>(first), static_cast<size_t>(size)),
+                       mixing.Part(first, size), images.narrow(0, first, size)));
     }
   }
   return batch;
 }
 
-absl::Status Batcher::AssembleInSteps(const at::Tensor& index, absl::Span<const ImageView> views, const Mixing& mixing,
-                                      const at::Tensor& images) const {
-  const int64_t n = index.size(0), c = dataset_->channels, h = size_.height, w = size_.width;
+absl::Status Batcher::AssemblePart(absl::Span<const ImageView> views, const Mixing& mixing,
+                                   const at::Tensor& images) const {
+  std::vector<ImageView> sources(views.begin(), views.end());
+  sources.insert(sources.end(), mixing.drawn.begin(), mixing.drawn.end());
+  const at::Tensor index = IndexOf(sources);
   std::vector<ops::CropResizeParams> boxes;
-  const at::Tensor crop = DrawParams(views, &boxes), erase = crop.clone();
-  auto* const crops = static_cast<ops::BatchAssemblyParams*>(crop.mutable_data_ptr());
-  auto* const erasures = static_cast<ops::BatchAssemblyParams*>(erase.mutable_data_ptr());
+  const at::Tensor params = DrawParams(sources, &boxes);
+  if (!InSteps()) {
+    if (plan_.crop() == nullptr) return Finish(Images(), index, params, plan_.augment()->border(), mixing, images);
+    return ops::torch::CropResizeResident(
+        Images(), index, boxes, plan_.crop()->filter(), Wrap(absl::MakeConstSpan(scale_), {dataset_->channels}),
+        Wrap(absl::MakeConstSpan(offset_), {dataset_->channels}), at::zeros({dataset_->channels}, at::kFloat), images);
+  }
   // First the pixels, then, after the policies, what is erased.
+  const int64_t n = index.size(0), c = dataset_->channels, h = size_.height, w = size_.width;
+  const at::Tensor erase = params.clone();
+  auto* const crops = static_cast<ops::BatchAssemblyParams*>(params.mutable_data_ptr());
+  auto* const erasures = static_cast<ops::BatchAssemblyParams*>(erase.mutable_data_ptr());
   for (int64_t i = 0; i < n; ++i) {
     crops[i].erase = {};
     erasures[i] = {.erase = erasures[i].erase};
@@ -213,13 +245,13 @@ absl::Status Batcher::AssembleInSteps(const at::Tensor& index, absl::Span<const 
   for (ops::CropResizeParams& box : boxes) box.erase_height = box.erase_width = 0;
   const at::Tensor pixels = at::empty({n, h, w, c}, at::kByte);
   if (plan_.crop() == nullptr) {
-    RETORT_RETURN_IF_ERROR(ops::torch::CropBatch(Images(), index, crop, plan_.augment()->border(), pixels));
+    RETORT_RETURN_IF_ERROR(ops::torch::CropBatch(Images(), index, params, plan_.augment()->border(), pixels));
   } else {
     RETORT_RETURN_IF_ERROR(ops::torch::CropResizeResident(Images(), index, boxes, plan_.crop()->filter(), {}, {}, {},
                                                           pixels.permute({0, 3, 1, 2})));
   }
   for (const AugmentPolicy& policy : plan_.policies()) {
-    RETORT_RETURN_IF_ERROR(ApplyPolicy(policy, plan_.seed(), views, h, w, c, pixels.mutable_data_ptr<uint8_t>()));
+    RETORT_RETURN_IF_ERROR(ApplyPolicy(policy, plan_.seed(), sources, h, w, c, pixels.mutable_data_ptr<uint8_t>()));
   }
   return Finish(pixels, at::arange(n, at::kLong), erase, ops::Border::kZero, mixing, images);
 }
@@ -229,8 +261,10 @@ absl::Status Batcher::Finish(const at::Tensor& pixels, const at::Tensor& index, 
   const at::Tensor scale = Wrap(absl::MakeConstSpan(scale_), {dataset_->channels}),
                    offset = Wrap(absl::MakeConstSpan(offset_), {dataset_->channels});
   if (!mixing.defined()) return ops::torch::BatchAssembly(pixels, index, params, scale, offset, border, images);
-  const auto with_partners = [&mixing](const at::Tensor& own) {
-    return at::stack({own, own.index_select(0, mixing.partner)}, 1);
+  const auto with_partners = [&mixing, n = images.size(0)](const at::Tensor& of_sources) {
+    const at::Tensor own = of_sources.narrow(0, 0, n);
+    const at::Tensor partners = mixing.drawn.empty() ? own.index_select(0, mixing.partner) : of_sources.narrow(0, n, n);
+    return at::stack({own, partners}, 1);
   };
   return ops::torch::MixedBatchAssembly(pixels, with_partners(index), with_partners(params), mixing.lambda, mixing.box,
                                         scale, offset, border, images);

@@ -22,19 +22,20 @@ struct Batch {
   at::Tensor images;  // f32 [V,B,C,H,W]; each view contiguous or channels_last
   at::Tensor labels;  // i64 [B]
   at::Tensor index;   // i64 [B], position in the data set
-  at::Tensor view;    // i64 [V]
+  at::Tensor view;    // i64 [V,B], number of each view
   // Where images are mixed, otherwise undefined: share of `labels`, 0..1, the rest being that of `partner_labels`.
   at::Tensor lambda;          // f32 [V,B]
-  at::Tensor partner_labels;  // i64 [B]
-  at::Tensor partner;         // i64 [B], position in the data set
+  at::Tensor partner_labels;  // i64 [V,B]
+  at::Tensor partner;         // i64 [B], position in the batch; undefined where it is drawn from the whole data set
 };
 
-// x[v,b,c,h,w] = (pixel / 255 - mean[c]) / std[c] of the view that `plan` draws for (index[b], view[v]), pixels outside
-// the image being 0 before normalisation or reflected; 0 where the plan erases.
+// x[v,b,c,h,w] = (pixel / 255 - mean[c]) / std[c] of the view that `plan` draws for (index[b], view[v,b]), pixels
+// outside the image being 0 before normalisation or reflected; 0 where the plan erases.
 //
-// Where the plan mixes, two such views of one number become one, as MixedBatchAssembly says. Images of a batch are
-// partners as they come: first and second, third and fourth; the last of an odd number has the one before it, a lone
-// one itself. So a view is a function of both images, and of nothing else in the batch.
+// Where the plan mixes, two such views become one, as MixedBatchAssembly says. Partners of a batch are paired as they
+// come: first and second, third and fourth; the last of an odd number has the one before it, a lone one itself. So a
+// view is a function of both images, and of nothing else in the batch. A partner drawn from the data set has the view
+// of the image's own number.
 //
 // Without policies this is one pass, but for views that are both resized and mixed; otherwise a few images at a time
 // are made, augmented and normalised in cache.
@@ -51,18 +52,22 @@ class Batcher {
   int64_t height() const { return size_.height; }
   int64_t width() const { return size_.width; }
 
-  // OutOfRange for an index outside [0, N).
+  // The same views of all images. OutOfRange for an index outside [0, N) and a view outside [0, 2^32).
   absl::StatusOr<Batch> Assemble(absl::Span<const int64_t> index, absl::Span<const int64_t> views) const;
+
+  // Views of each image's own: `view` i64 [V,B]. InvalidArgument for another type or B.
+  absl::StatusOr<Batch> AssembleEach(absl::Span<const int64_t> index, const at::Tensor& view) const;
 
  private:
   // How views are mixed, n of them; undefined where they are not.
   struct Mixing {
-    at::Tensor partner;  // i64 [n], which of them
-    at::Tensor lambda;   // f32 [n]
-    at::Tensor box;      // i32 [n,4]
-    at::Tensor label;    // f32 [n]
+    at::Tensor partner;            // i64 [n], which of them
+    at::Tensor lambda;             // f32 [n]
+    at::Tensor box;                // i32 [n,4]
+    at::Tensor label;              // f32 [n]
+    std::vector<ImageView> drawn;  // n partners in the place of `partner`, or none
 
-    bool defined() const { return partner.defined(); }
+    bool defined() const { return lambda.defined(); }
     // `size` of them from `first` on, which have their partners among them.
     Mixing Part(int64_t first, int64_t size) const;
   };
@@ -73,21 +78,26 @@ class Batcher {
         layout_(layout),
         size_(plan_.SizeOf({dataset->height, dataset->width})) {}
 
-  Mixing DrawMixing(absl::Span<const int64_t> index, absl::Span<const int64_t> views) const;
+  // Of V views of B images each.
+  Mixing DrawMixing(absl::Span<const ImageView> views, int64_t images) const;
 
   // params i32 [n,7] of the pixels to come of `views`: all but the erased rectangle being nothing where they have a
   // size of their own, as `boxes` says the rest.
   at::Tensor DrawParams(absl::Span<const ImageView> views, std::vector<ops::CropResizeParams>* boxes) const;
 
-  // Crop, flip and normalise, erase and mix: pixels u8 [N,h,w,C], index [n], params [n,7] to images [n,C,h,w].
+  // `views` to images [n,C,h,w], which are made of these alone.
+  absl::Status AssemblePart(absl::Span<const ImageView> views, const Mixing& mixing, const at::Tensor& images) const;
+
+  // Crop, flip and normalise, erase and mix: pixels u8 [N,h,w,C], and index [m], params [m,7] of the views and of drawn
+  // partners, to images [n,C,h,w].
   absl::Status Finish(const at::Tensor& pixels, const at::Tensor& index, const at::Tensor& params, ops::Border border,
                       const Mixing& mixing, const at::Tensor& images) const;
 
-  // A part of a batch that does not fit in one pass: index [n], images [n,C,h,w].
-  absl::Status AssembleInSteps(const at::Tensor& index, absl::Span<const ImageView> views, const Mixing& mixing,
-                               const at::Tensor& images) const;
+  // Whether views need more than one pass.
+  bool InSteps() const { return !plan_.policies().empty() || (plan_.crop() != nullptr && plan_.mix() != nullptr); }
 
-  at::Tensor Images() const;  // u8 [N,H,W,C]
+  at::Tensor Images() const;                         // u8 [N,H,W,C]
+  at::Tensor Labels(const at::Tensor& index) const;  // of index [n]
 
   const Dataset* dataset_;
   ViewPlan plan_;

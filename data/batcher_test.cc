@@ -10,7 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "ATen/TensorOperators.h"
 #include "ATen/ops/equal.h"
+#include "ATen/ops/tensor.h"
 #include "HalideBuffer.h"
 #include "absl/status/status.h"
 #include "gmock/gmock.h"
@@ -148,7 +150,28 @@ TEST_F(BatcherTest, CarriesLabelsIndexAndViews) {
   };
   EXPECT_THAT(values(batch.labels), ElementsAre(1, 0, 1));
   EXPECT_THAT(values(batch.index), ElementsAre(4, 9, 4));
-  EXPECT_THAT(values(batch.view), ElementsAre(6, 1));
+  EXPECT_THAT(batch.view.sizes(), ElementsAre(2, 3));
+  EXPECT_THAT(values(batch.view), ElementsAre(6, 6, 6, 1, 1, 1));
+}
+
+TEST_F(BatcherTest, GivesEachImageItsOwnView) {
+  const std::vector<int64_t> index = {4, 9, 4};
+  const at::Tensor view = at::tensor({6, 1, 2, 0, 3, 6}, at::kLong).view({2, 3});
+  const Batch batch = batcher_.AssembleEach(index, view).value();
+  EXPECT_TRUE(batch.view.equal(view));
+  for (int64_t v = 0; v < 2; ++v) {
+    for (int64_t b = 0; b < 3; ++b) {
+      const Batch alone = Assemble({index[static_cast<size_t>(b)]}, {view[v][b].item<int64_t>()});
+      EXPECT_TRUE(batch.images[v][b].equal(alone.images[0][0])) << v << " " << b;
+    }
+  }
+  for (const at::Tensor& bad :
+       {view.to(at::kInt), view.flatten(), view.t(), view.t().contiguous(), view.slice(0, 0, 0)}) {
+    const absl::Status status = batcher_.AssembleEach(index, bad).status();
+    EXPECT_EQ(status.ok(), bad.numel() == 0) << bad;
+    if (status.ok()) continue;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("permitted is contiguous i64 [V,3]"));
+  }
 }
 
 TEST_F(BatcherTest, GivesAnImageTheSameBytesInEveryBatch) {
@@ -224,12 +247,13 @@ INSTANTIATE_TEST_SUITE_P(
             "InfiniteMean", {{0, 0, std::numeric_limits<double>::infinity()}, {1, 1, 1}}, "channel 2 has mean inf"}),
     [](const auto& instance) { return instance.param.name; });
 
-ViewPlan Plan(const std::vector<std::string>& texts, uint64_t seed) {
+ViewPlan Plan(const std::vector<std::string>& texts, uint64_t seed,
+              MixPlan::Partners partners = MixPlan::Partners::kOfBatch) {
   google::protobuf::RepeatedPtrField<config::AugmentStep> steps;
   for (const std::string& text : texts) {
     EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, steps.Add())) << text;
   }
-  return ViewPlan::Create(steps, seed).value();
+  return ViewPlan::Create(steps, seed, partners).value();
 }
 
 // What the plan's policies make of an image of bytes.
@@ -445,8 +469,8 @@ void CheckMixed(std::vector<std::string> steps, Batcher::Layout layout, const st
   for (int64_t v = 0; v < 2; ++v) {
     for (int64_t b = 0; b < n; ++b) {
       const int64_t other = partner[static_cast<size_t>(b)];
-      EXPECT_EQ(batch.partner[b].item<int64_t>(), index[static_cast<size_t>(other)]);
-      EXPECT_EQ(batch.partner_labels[b].item<int64_t>(), batch.labels[other].item<int64_t>());
+      EXPECT_EQ(batch.partner[b].item<int64_t>(), other);
+      EXPECT_EQ(batch.partner_labels[v][b].item<int64_t>(), batch.labels[other].item<int64_t>());
       const MixPlan::Mix mix =
           plan.mix()->Draw(index[static_cast<size_t>(b)], views[static_cast<size_t>(v)], height, width);
       EXPECT_EQ(batch.lambda[v][b].item<float>(), mix.label);
@@ -475,6 +499,44 @@ TEST(BatcherMixingTest, MixesPartnersInEveryKindOfView) {
     CheckMixed(steps, Batcher::Layout::kContiguous, {4, 8, 1, 10}, {1, 0, 3, 2});
     CheckMixed(steps, Batcher::Layout::kChannelsLast, {4, 8, 1, 10, 3}, {1, 0, 3, 2, 3});
     CheckMixed(steps, Batcher::Layout::kContiguous, {6}, {0});
+  }
+}
+
+// Partners of stored views are any images of the data set: a mixed view is a function of (image, view).
+TEST(BatcherMixingTest, DrawsPartnersFromTheDataset) {
+  const Dataset dataset = MakeImages(3);
+  const std::vector<std::vector<std::string>> kinds = {{},
+                                                       {"crop { pad: 2 }", "flip {}", "cutout { size: 3 }"},
+                                                       {"crop { pad: 2 }", "rand_augment {}", "random_erasing {}"},
+                                                       {"random_resized_crop { size: 12 }", "flip {}"}};
+  for (std::vector<std::string> steps : kinds) {
+    const Batcher plain =
+        Batcher::Create(&dataset, Plan(steps, 3), Statistics(3), Batcher::Layout::kContiguous).value();
+    steps.insert(steps.end(), kMixes.begin(), kMixes.end());
+    const ViewPlan plan = Plan(steps, 3, MixPlan::Partners::kOfDataset);
+    const Batcher mixing = Batcher::Create(&dataset, plan, Statistics(3), Batcher::Layout::kContiguous).value();
+    const std::vector<int64_t> index = {4, 8, 1};
+    const std::vector<int64_t> views = {2, 7};
+    const Batch batch = mixing.Assemble(index, views).value();
+    EXPECT_FALSE(batch.partner.defined());
+    const int64_t height = batch.images.size(3), width = batch.images.size(4);
+    for (int64_t v = 0; v < 2; ++v) {
+      for (int64_t b = 0; b < 3; ++b) {
+        const int64_t image = index[static_cast<size_t>(b)], view = views[static_cast<size_t>(v)];
+        const int64_t partner = plan.mix()->DrawPartner(image, view, dataset.size);
+        const MixPlan::Mix mix = plan.mix()->Draw(image, view, height, width);
+        EXPECT_EQ(batch.lambda[v][b].item<float>(), mix.label);
+        EXPECT_EQ(batch.partner_labels[v][b].item<int64_t>(), dataset.labels[static_cast<size_t>(partner)]);
+        const at::Tensor own = plain.Assemble({image, partner}, {view})->images[0].to(at::kDouble);
+        at::Tensor expected = mix.lambda * own[0] + (1.0 - mix.lambda) * own[1];
+        for (int64_t h = mix.box.top; h < mix.box.bottom; ++h) {
+          for (int64_t w = mix.box.left; w < mix.box.right; ++w)
+            expected.select(2, w).select(1, h).copy_(own[1].select(2, w).select(1, h));
+        }
+        EXPECT_LT((batch.images[v][b] - expected).abs().max().item<double>(), 1e-6);
+        EXPECT_TRUE(batch.images[v][b].equal(mixing.Assemble({image}, {view})->images[0][0]));
+      }
+    }
   }
 }
 

@@ -5,12 +5,17 @@
 #include <utility>
 #include <vector>
 
+#include "ATen/TensorOperators.h"
 #include "ATen/core/Reduction.h"
 #include "ATen/core/grad_mode.h"
 #include "ATen/ops/arange.h"
 #include "ATen/ops/cross_entropy_loss.h"
+#include "ATen/ops/full.h"
+#include "ATen/ops/logsumexp.h"
+#include "ATen/ops/stack.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "torch/csrc/autograd/autograd.h"
 
@@ -42,6 +47,15 @@ absl::Status CheckMap(const std::string& name, const at::Tensor& tap) {
       absl::StrCat("the teacher's tap \"", name, "\" has ", tap.dim(), " dimensions; a map is made of [B,C,H,W]"));
 }
 
+absl::Status CheckLogitsAlone(const TargetRequest& request, absl::string_view whose) {
+  TargetRequest others = request;
+  others.logits = false;
+  if (others.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "of ", whose, " there are logits alone, and the objective reads more; leave those terms out, or use one teacher ",
+      "that sees the images themselves"));
+}
+
 template <typename Change>
 void ForEach(Targets& targets, const Change& change) {
   for (at::Tensor* target : {&targets.logits, &targets.embedding, &targets.gradients.images}) {
@@ -70,12 +84,13 @@ absl::Status LiveTeacher::Check(const TargetRequest& request) const {
 }
 
 absl::StatusOr<Targets> LiveTeacher::Look(const data::Batch& batch, const TargetRequest& request) {
-  at::Tensor images = batch.images.flatten(0, 1);
-  if (own_ != nullptr) {
-    const auto values = [](const at::Tensor& tensor) {
-      return absl::MakeConstSpan(tensor.const_data_ptr<int64_t>(), static_cast<size_t>(tensor.numel()));
-    };
-    RETORT_ASSIGN_OR_RETURN(const data::Batch own, own_->Assemble(values(batch.index), values(batch.view)));
+  at::Tensor images;
+  if (own_ == nullptr) {
+    images = batch.images.flatten(0, 1);
+  } else {
+    const absl::Span<const int64_t> index(batch.index.const_data_ptr<int64_t>(),
+                                          static_cast<size_t>(batch.index.numel()));
+    RETORT_ASSIGN_OR_RETURN(const data::Batch own, own_->AssembleEach(index, batch.view));
     images = own.images.flatten(0, 1);
   }
   const at::Tensor labels = batch.labels.repeat({batch.view.size(0)});
@@ -131,7 +146,47 @@ absl::Status CachedTeacher::Check(const TargetRequest& request) const {
 
 absl::StatusOr<Targets> CachedTeacher::Look(const data::Batch& batch, const TargetRequest& request) {
   const int64_t views = batch.view.size(0), images = batch.index.size(0);
-  return cache_.Gather(batch.view.repeat_interleave(images), batch.index.repeat({views}), request);
+  at::Tensor view = batch.view.flatten();
+  const at::Tensor index = batch.index.repeat({views});
+  if (stored_view_) {
+    view = view.clone();
+    auto* const number = view.mutable_data_ptr<int64_t>();
+    for (int64_t i = 0; i < view.numel(); ++i) number[i] = stored_view_(number[i], index.const_data_ptr<int64_t>()[i]);
+  }
+  RETORT_ASSIGN_OR_RETURN(Targets targets, cache_.Gather(view, index, request));
+  if (!batch.partner.defined()) return targets;
+  RETORT_RETURN_IF_ERROR(CheckLogitsAlone(request, "stored targets of images that are mixed"));
+  const at::Tensor own = targets.logits.unflatten(0, {views, images}), lambda = batch.lambda.flatten();
+  targets.logits = MeanLogits({targets.logits, own.index_select(1, batch.partner).flatten(0, 1)}, {lambda, 1 - lambda});
+  return targets;
+}
+
+absl::Status EnsembleTeacher::Check(const TargetRequest& request) const {
+  RETORT_RETURN_IF_ERROR(CheckLogitsAlone(request, "several teachers"));
+  for (const Member& member : members_) RETORT_RETURN_IF_ERROR(member.teacher->Check(request));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Targets> EnsembleTeacher::Look(const data::Batch& batch, const TargetRequest& request) {
+  double sum = 0;
+  for (const Member& member : members_) sum += member.weight;
+  std::vector<at::Tensor> logits, weights;
+  for (const Member& member : members_) {
+    RETORT_ASSIGN_OR_RETURN(const Targets targets, member.teacher->Look(batch, request));
+    logits.push_back(targets.logits);
+    weights.push_back(at::full({1}, member.weight / sum, logits.back().options()));
+  }
+  Targets targets;
+  targets.logits = MeanLogits(logits, weights);
+  return targets;
+}
+
+at::Tensor MeanLogits(const std::vector<at::Tensor>& logits, const std::vector<at::Tensor>& weights) {
+  std::vector<at::Tensor> parts;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    parts.push_back(logits[i].log_softmax(1) + weights[i].log().unsqueeze(1));
+  }
+  return at::logsumexp(at::stack(parts), 0);
 }
 
 }  // namespace retort::kd

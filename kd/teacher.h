@@ -1,9 +1,13 @@
 // Where a student's targets come from. Terms cannot tell which.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <utility>
+#include <vector>
 
+#include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
@@ -27,7 +31,7 @@ class Teacher {
 };
 
 // Runs a model in evaluation mode on the batch's own images or, with `own`, on what that makes of its indices and
-// views.
+// views; then the batch needs no images.
 //
 // Of convolutional networks, an image's targets do not depend on the rest of its batch, to the last bit: in batches of
 // less than four LibTorch computes a row with other kernels, so smaller batches than 8 are filled up. Those of
@@ -45,15 +49,40 @@ class LiveTeacher final : public Teacher {
   std::unique_ptr<const data::Batcher> own_;
 };
 
-// Reads stored targets by the batch's (view, index).
+// Reads stored targets by the batch's (view, index). Where the images of the batch are mixed with each other, so are
+// their targets, by MeanLogits with lambda; only logits can be.
 class CachedTeacher final : public Teacher {
  public:
-  explicit CachedTeacher(TargetCache cache) : cache_(std::move(cache)) {}
+  // Which stored view stands for `view` of `image`; that of the same number where it is empty.
+  using StoredView = std::function<int64_t(int64_t view, int64_t image)>;
+
+  explicit CachedTeacher(TargetCache cache, StoredView stored_view = {})
+      : cache_(std::move(cache)), stored_view_(std::move(stored_view)) {}
   absl::Status Check(const TargetRequest& request) const override;
   absl::StatusOr<Targets> Look(const data::Batch& batch, const TargetRequest& request) override;
 
  private:
   TargetCache cache_;
+  StoredView stored_view_;
 };
+
+// Several teachers as one: MeanLogits of theirs. Only logits can be asked for.
+class EnsembleTeacher final : public Teacher {
+ public:
+  struct Member {
+    std::unique_ptr<Teacher> teacher;
+    double weight = 1;  // above 0; the sum of all is taken as 1
+  };
+  explicit EnsembleTeacher(std::vector<Member> members) : members_(std::move(members)) {}
+  absl::Status Check(const TargetRequest& request) const override;
+  absl::StatusOr<Targets> Look(const data::Batch& batch, const TargetRequest& request) override;
+
+ private:
+  std::vector<Member> members_;
+};
+
+// log sum_i w_i softmax(logits_i), the weighted mean of probabilities at temperature 1, written as logits [R,K].
+// Weights w_i [R] or [1] add up to 1 in each row; 0 is permitted.
+at::Tensor MeanLogits(const std::vector<at::Tensor>& logits, const std::vector<at::Tensor>& weights);
 
 }  // namespace retort::kd

@@ -1,6 +1,7 @@
 #include "retort/kd/teacher.h"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <string>
 #include <utility>
@@ -16,8 +17,10 @@
 #include "ATen/ops/cross_entropy_loss.h"
 #include "ATen/ops/equal.h"
 #include "ATen/ops/one_hot.h"
+#include "ATen/ops/ones.h"
 #include "ATen/ops/randn.h"
 #include "ATen/ops/softmax.h"
+#include "ATen/ops/tensor.h"
 #include "ATen/ops/zeros.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/text_format.h"
@@ -212,6 +215,80 @@ TEST(CachedTeacherTest, RefusesWhatIsNotStored) {
   ExpectRefused(teacher.Check(Ask(false, false, {"hidden"})), "tap hidden; run the teacher itself");
   ExpectRefused(teacher.Check(Ask(true, true)), "embedding: true");
   ExpectRefused(teacher.Check(GradientsOf(true, {"map"})), "gradient_map: \"map\", input_gradient: true");
+}
+
+// log(share softmax(a) + (1 - share) softmax(b)), in plain loops.
+std::vector<double> MixedByHand(const at::Tensor& a, const at::Tensor& b, double share) {
+  const auto probabilities = [](const at::Tensor& logits) {
+    std::vector<double> p;
+    double sum = 0;
+    for (int64_t k = 0; k < logits.size(0); ++k) sum += p.emplace_back(std::exp(logits[k].item<double>()));
+    for (double& value : p) value /= sum;
+    return p;
+  };
+  const std::vector<double> p = probabilities(a), q = probabilities(b);
+  std::vector<double> mixed;
+  for (size_t k = 0; k < p.size(); ++k) mixed.push_back(std::log(share * p[k] + (1 - share) * q[k]));
+  return mixed;
+}
+
+void ExpectNear(const at::Tensor& logits, const std::vector<double>& expected, int64_t row) {
+  for (size_t k = 0; k < expected.size(); ++k) {
+    EXPECT_NEAR(logits[static_cast<int64_t>(k)].item<double>(), expected[k], 1e-5) << row;
+  }
+}
+
+TEST(CachedTeacherTest, MixesTargetsAsImagesAreMixed) {
+  TinyOptions options;
+  options.training = "augment { mixup { alpha: 0.4 } }";
+  const TinyTraining tiny, mixing(options);
+  CachedTeacher teacher(CacheOf(*tiny.teacher, tiny, kViews, "precision: FP32 embedding: true"));
+  const data::Batch batch = *mixing.batcher->Assemble({20, 0, 7, 3, 4}, {2, 0});
+  const data::Batch alone = *tiny.batcher->Assemble({20, 0, 7, 3, 4}, {2, 0});
+  const at::Tensor mixed = teacher.Look(batch, Ask(true, false))->logits;
+  const at::Tensor own = teacher.Look(alone, Ask(true, false))->logits;
+  for (int64_t v = 0; v < 2; ++v) {
+    for (int64_t b = 0; b < 5; ++b) {
+      const int64_t row = 5 * v + b, partner = 5 * v + (b == 4 ? 3 : b ^ 1);
+      ExpectNear(mixed[row], MixedByHand(own[row], own[partner], batch.lambda[v][b].item<double>()), row);
+    }
+  }
+  ExpectRefused(teacher.Look(batch, Ask(true, true)).status(), "there are logits alone");
+}
+
+TEST(CachedTeacherTest, ReadsAnotherView) {
+  const TinyTraining tiny;
+  const auto cache = [&] { return CacheOf(*tiny.teacher, tiny, kViews, "precision: FP32"); };
+  CachedTeacher same(cache());
+  CachedTeacher other(cache(), [](int64_t view, int64_t image) { return (view + image) % kViews; });
+  const std::vector<int64_t> index = {20, 7, 3};
+  const at::Tensor seen = other.Look(*tiny.batcher->Assemble(index, {17}), Ask(true, false))->logits;
+  const at::Tensor views = at::tensor({(17 + 20) % 4, (17 + 7) % 4, (17 + 3) % 4}, at::kLong).unsqueeze(0);
+  EXPECT_TRUE(at::equal(seen, same.Look(*tiny.batcher->AssembleEach(index, views), Ask(true, false))->logits));
+}
+
+TEST(EnsembleTeacherTest, GivesTheWeightedMeanOfProbabilities) {
+  const TinyTraining tiny;
+  const auto live = [](uint32_t seed) { return std::make_unique<LiveTeacher>(std::make_unique<TinyModel>(seed, 0.5)); };
+  std::vector<EnsembleTeacher::Member> members;
+  members.push_back({live(3), 3});
+  members.push_back({live(4), 1});
+  EnsembleTeacher ensemble(std::move(members));
+  const data::Batch batch = *tiny.batcher->Assemble({3, 1, 4}, {5, 2});
+  EXPECT_TRUE(ensemble.Check(Ask(true, false)).ok());
+  ExpectRefused(ensemble.Check(Ask(true, false, {"hidden"})), "of several teachers there are logits alone");
+  const auto both = ensemble.Look(batch, Ask(true, false));
+  ASSERT_TRUE(both.ok()) << both.status();
+  const at::Tensor first = live(3)->Look(batch, Ask(true, false))->logits;
+  const at::Tensor second = live(4)->Look(batch, Ask(true, false))->logits;
+  for (int64_t row = 0; row < 6; ++row) ExpectNear(both->logits[row], MixedByHand(first[row], second[row], 0.75), row);
+}
+
+TEST(MeanLogitsTest, AWeightOfNothingIsNothing) {
+  const at::Tensor a = at::tensor({1.0, -2.0, 3e4}).view({1, 3}), b = at::tensor({0.0, 5.0, 1.0}).view({1, 3});
+  const at::Tensor one = at::ones({1}, at::kDouble), none = at::zeros({1}, at::kDouble);
+  EXPECT_TRUE(MeanLogits({a, b}, {one, none}).allclose(a.log_softmax(1)));
+  EXPECT_TRUE(MeanLogits({a, b}, {none, one}).allclose(b.log_softmax(1)));
 }
 
 // These models give an image the same bits in batches of any size, on any number of threads.

@@ -11,6 +11,7 @@
 
 #include "ATen/CPUGeneratorImpl.h"
 #include "ATen/ops/from_blob.h"
+#include "ATen/ops/full.h"
 #include "ATen/ops/isfinite.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -144,17 +145,18 @@ struct Measures {
 };
 
 // Both sides' view of a batch.
-absl::StatusOr<Step> LookAt(const TrainingTask& task, absl::Span<const int64_t> index, int64_t view) {
-  RETORT_ASSIGN_OR_RETURN(const data::Batch batch, task.batcher->Assemble(index, {view}));
+absl::StatusOr<Step> LookAt(const TrainingTask& task, absl::Span<const int64_t> index, int64_t epoch) {
+  RETORT_ASSIGN_OR_RETURN(const data::Batch batch, task.batcher->AssembleEach(index, task.views_of(epoch, index)));
   const Needs& needs = task.objective->needs();
   const int64_t views = batch.view.size(0);
   Step step;
+  step.epoch = epoch;
   step.images = batch.images.flatten(0, 1);
   step.labels = batch.labels.repeat({views});
   step.index = batch.index.repeat({views});
   if (batch.lambda.defined()) {
     step.lambda = batch.lambda.flatten();
-    step.partner_labels = batch.partner_labels.repeat({views});
+    step.partner_labels = batch.partner_labels.flatten();
   }
   if (needs.teacher()) {
     RETORT_ASSIGN_OR_RETURN(step.teacher, task.teacher->Look(batch, needs.targets));
@@ -170,14 +172,13 @@ absl::Status PrepareObjective(const TrainingTask& task) {
   SeedDropout(task.seed, /*epoch=*/-1, /*step=*/0);
   task.model->SetTraining(false);
   RETORT_ASSIGN_OR_RETURN(const Step step,
-                          LookAt(task, absl::MakeConstSpan(task.train_index).subspan(0, size), task.view_of_epoch(0)));
+                          LookAt(task, absl::MakeConstSpan(task.train_index).subspan(0, size), /*epoch=*/0));
   return task.objective->Prepare(step, task.dataset->size);
 }
 
 // Forward, and backward unless the loss is not finite.
-absl::StatusOr<Measures> Learn(const TrainingTask& task, absl::Span<const int64_t> index, int64_t view, int64_t epoch) {
-  RETORT_ASSIGN_OR_RETURN(Step step, LookAt(task, index, view));
-  step.epoch = epoch;
+absl::StatusOr<Measures> Learn(const TrainingTask& task, absl::Span<const int64_t> index, int64_t epoch) {
+  RETORT_ASSIGN_OR_RETURN(const Step step, LookAt(task, index, epoch));
   RETORT_ASSIGN_OR_RETURN(const Objective::Loss loss, task.objective->Compute(step));
 
   Measures measures;
@@ -254,7 +255,6 @@ class Trainer {
   absl::Status RunEpoch() {
     const double factor = nn::LearningRateFactor(task_.training.schedule(), state_.epoch, epochs_);
     const std::vector<int64_t> order = data::EpochOrder(task_.train_index, task_.seed, state_.epoch);
-    const int64_t view = task_.view_of_epoch(state_.epoch);
     while (state_.step < steps_) {
       if (run_.stop_requested && run_.stop_requested()) {
         RETORT_RETURN_IF_ERROR(Save());
@@ -264,7 +264,7 @@ class Trainer {
       const auto index = absl::MakeConstSpan(order).subspan(state_.step * batch_size_, batch_size_);
       SeedDropout(task_.seed, state_.epoch, state_.step);
       nn::ZeroGrad(parameters_);
-      RETORT_ASSIGN_OR_RETURN(const Measures measures, Learn(task_, index, view, state_.epoch));
+      RETORT_ASSIGN_OR_RETURN(const Measures measures, Learn(task_, index, state_.epoch));
       if (!std::isfinite(measures.loss)) return Diverged(measures);
       optimizer_->Step(factor);
       Add(measures, static_cast<double>(index.size()));
@@ -357,6 +357,10 @@ class Trainer {
 };
 
 }  // namespace
+
+at::Tensor SameView(int64_t number, absl::Span<const int64_t> index) {
+  return at::full({1, static_cast<int64_t>(index.size())}, number, at::kLong);
+}
 
 absl::StatusOr<std::vector<EpochMetrics>> Train(const TrainingTask& task, const TrainingRun& run) {
   RETORT_RETURN_IF_ERROR(CheckTask(task));

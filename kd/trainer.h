@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "ATen/core/Tensor.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 
 #include "retort/data/batcher.h"
 #include "retort/data/dataset.h"
@@ -28,12 +30,14 @@ struct TrainingTask {
   std::vector<int64_t> train_index;
   const data::Batcher* evaluator = nullptr;  // clean images, for validation
   std::vector<int64_t> validation_index;     // empty: no validation
-  // The view of every image in an epoch: the epoch itself for fresh augmentation, a choice among stored views
-  // otherwise.
-  std::function<int64_t(int64_t epoch)> view_of_epoch;
+  // Which views of these images a step of `epoch` (from 0) sees, i64 [V,B]. SameView draws new ones every epoch.
+  std::function<at::Tensor(int64_t epoch, absl::Span<const int64_t> index)> views_of;
   config::Training training;
   uint64_t seed = 0;
 };
+
+// View `number` of every image, [1,B].
+at::Tensor SameView(int64_t number, absl::Span<const int64_t> index);
 
 // How it is run; never changes the result.
 struct TrainingRun {

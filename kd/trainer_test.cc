@@ -256,7 +256,7 @@ class NotingTeacher final : public Teacher {
   absl::StatusOr<Targets> Look(const data::Batch& batch, const TargetRequest& request) override {
     const int64_t* const images = batch.index.const_data_ptr<int64_t>();
     batches.emplace_back(images, images + batch.index.numel());
-    views.push_back(batch.view.item<int64_t>());
+    views.push_back(batch.view[0][0].item<int64_t>());
     return teacher_->Look(batch, request);
   }
 
@@ -273,7 +273,7 @@ TEST(TrainerTest, EveryEpochShowsEveryImageOnceInItsOwnOrder) {
   TinyTraining tiny(options);
   NotingTeacher teacher(tiny.teacher.get());
   tiny.task.teacher = &teacher;
-  tiny.task.view_of_epoch = [](int64_t epoch) { return 10 + epoch; };
+  tiny.task.views_of = [](int64_t epoch, absl::Span<const int64_t> index) { return SameView(10 + epoch, index); };
   ASSERT_TRUE(Train(tiny.task, RunIn(NewFolder())).ok());
   ASSERT_THAT(teacher.batches, SizeIs(16));
   // The objective is made from a look at two images.
@@ -385,7 +385,9 @@ TEST(TrainerTest, CachedTeacherGivesTheSameBitsAsTheLiveOne) {
   std::string weights[2], metrics[2];
   for (const bool cached : {false, true}) {
     TinyTraining tiny(options);
-    tiny.task.view_of_epoch = [](int64_t epoch) { return (epoch + 1) % 3; };
+    tiny.task.views_of = [](int64_t epoch, absl::Span<const int64_t> index) {
+      return SameView((epoch + 1) % 3, index);
+    };
     std::unique_ptr<Teacher> cached_teacher;
     if (cached) {
       cached_teacher = std::make_unique<CachedTeacher>(CacheOf(*tiny.teacher, tiny, 3, "precision: FP32"));

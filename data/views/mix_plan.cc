@@ -13,6 +13,9 @@ namespace {
 
 using config::AugmentStep;
 
+// Tag of DrawPartner, beyond those of steps.
+constexpr uint32_t kPartner = 255;
+
 template <typename Step>
 absl::Status Check(const char* name, const Step& step) {
   if (step.alpha() >= 0.01 && step.alpha() <= 1000 && step.probability() >= 0 && step.probability() <= 1) {
@@ -24,9 +27,11 @@ absl::Status Check(const char* name, const Step& step) {
 
 }  // namespace
 
-absl::StatusOr<MixPlan> MixPlan::Create(const google::protobuf::RepeatedPtrField<AugmentStep>& steps, uint64_t seed) {
+absl::StatusOr<MixPlan> MixPlan::Create(const google::protobuf::RepeatedPtrField<AugmentStep>& steps, uint64_t seed,
+                                        Partners partners) {
   MixPlan plan;
   plan.seed_ = seed;
+  plan.partners_ = partners;
   plan.mixup_.set_probability(0);
   plan.cut_mix_.set_probability(0);
   int previous = AugmentStep::STEP_NOT_SET;
@@ -77,6 +82,12 @@ MixPlan::Mix MixPlan::Draw(int64_t image, int64_t view, int64_t height, int64_t 
     mix.label = static_cast<float>(1 - static_cast<double>(area) / static_cast<double>(height * width));
   }
   return mix;
+}
+
+int64_t MixPlan::DrawPartner(int64_t image, int64_t view, int64_t images) const {
+  if (images == 1) return image;
+  const int64_t drawn = Draws(seed_, image, view, kPartner).Index(static_cast<size_t>(images - 1));
+  return drawn < image ? drawn : drawn + 1;
 }
 
 }  // namespace retort::data

@@ -21,9 +21,17 @@ namespace retort::data {
 // Draws are those of data/draws.h; mixup's tag also decides which it is.
 class MixPlan {
  public:
+  // Whom an image is mixed with.
+  enum class Partners {
+    kOfBatch,    // its neighbour in the batch
+    kOfDataset,  // any other image, drawn too: the view is a function of (image, view) alone, and can be stored
+  };
+
   // mixup, cut_mix, or both in this order. InvalidArgument for other steps and numbers out of range.
   static absl::StatusOr<MixPlan> Create(const google::protobuf::RepeatedPtrField<config::AugmentStep>& steps,
-                                        uint64_t seed);
+                                        uint64_t seed, Partners partners);
+
+  Partners partners() const { return partners_; }
 
   struct Mix {
     float lambda = 1;  // share of the image's own pixels outside `box`, 0..1
@@ -33,10 +41,14 @@ class MixPlan {
   // The view is of `height` x `width` pixels.
   Mix Draw(int64_t image, int64_t view, int64_t height, int64_t width) const;
 
+  // Of kOfDataset: which of `images` images, uniformly of all others; itself where it is the only one.
+  int64_t DrawPartner(int64_t image, int64_t view, int64_t images) const;
+
  private:
   MixPlan() = default;
 
   uint64_t seed_ = 0;
+  Partners partners_ = Partners::kOfBatch;
   config::Mixup mixup_;
   config::CutMix cut_mix_;
 };

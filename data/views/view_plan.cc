@@ -9,7 +9,7 @@
 namespace retort::data {
 
 absl::StatusOr<ViewPlan> ViewPlan::Create(const google::protobuf::RepeatedPtrField<config::AugmentStep>& steps,
-                                          uint64_t seed) {
+                                          uint64_t seed, MixPlan::Partners partners) {
   google::protobuf::RepeatedPtrField<config::AugmentStep> of_one, of_two;
   for (const config::AugmentStep& step : steps) {
     const bool mixes = !of_two.empty() || step.has_mixup() || step.has_cut_mix();
@@ -23,8 +23,14 @@ absl::StatusOr<ViewPlan> ViewPlan::Create(const google::protobuf::RepeatedPtrFie
     RETORT_ASSIGN_OR_RETURN(plan.views_, AugmentPlan::Create(of_one, seed));
   }
   if (!of_two.empty()) {
-    RETORT_ASSIGN_OR_RETURN(plan.mix_, MixPlan::Create(of_two, seed));
+    RETORT_ASSIGN_OR_RETURN(plan.mix_, MixPlan::Create(of_two, seed, partners));
   }
+  return plan;
+}
+
+ViewPlan ViewPlan::MixedAs(const ViewPlan& other) const {
+  ViewPlan plan = *this;
+  plan.mix_ = other.mix_;
   return plan;
 }
 

@@ -27,7 +27,7 @@ class ViewPlan {
   // Steps that begin with random_resized_crop, resize or center_crop give views a size. InvalidArgument names the step
   // at fault.
   static absl::StatusOr<ViewPlan> Create(const google::protobuf::RepeatedPtrField<config::AugmentStep>& steps,
-                                         uint64_t seed);
+                                         uint64_t seed, MixPlan::Partners partners = MixPlan::Partners::kOfBatch);
 
   // One of both is not null.
   const AugmentPlan* augment() const { return absl::get_if<AugmentPlan>(&views_); }
@@ -44,6 +44,9 @@ class ViewPlan {
   };
   // Of the views of images of that size.
   Size SizeOf(Size image) const { return crop() ? Size{crop()->size(), crop()->size()} : image; }
+
+  // The same views, mixed as those of `other` are.
+  ViewPlan MixedAs(const ViewPlan& other) const;
 
   // The same draws, but views of `size` pixels a side: the same box of every image, resized to another size.
   // InvalidArgument if views have the size of the images.

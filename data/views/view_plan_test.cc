@@ -154,5 +154,40 @@ INSTANTIATE_TEST_SUITE_P(
                       BadSteps{"CropThenResize", {"crop {}", "resize {}"}, "step[1] is out of place"}),
     [](const auto& instance) { return instance.param.name; });
 
+// Uniform among all others, and never the image itself.
+TEST(MixPlanTest, DrawsAPartner) {
+  const MixPlan plan = Mixes({"mixup {}"}), other = Mixes({"mixup {}"}, 6);
+  constexpr int64_t kImages = 5, kViews = 4000;
+  int differ = 0;
+  for (int64_t image = 0; image < kImages; ++image) {
+    std::vector<int> count(kImages, 0);
+    for (int64_t view = 0; view < kViews; ++view) {
+      const int64_t partner = plan.DrawPartner(image, view, kImages);
+      ASSERT_GE(partner, 0);
+      ASSERT_LT(partner, kImages);
+      EXPECT_EQ(partner, plan.DrawPartner(image, view, kImages));
+      differ += partner != other.DrawPartner(image, view, kImages);
+      ++count[static_cast<size_t>(partner)];
+    }
+    EXPECT_EQ(count[static_cast<size_t>(image)], 0);
+    for (int64_t partner = 0; partner < kImages; ++partner) {
+      // Five standard deviations of a binomial of 1/4.
+      if (partner == image) continue;
+      EXPECT_NEAR(count[static_cast<size_t>(partner)], kViews / 4, 140) << image;
+    }
+  }
+  EXPECT_GT(differ, kImages * kViews / 2);
+  EXPECT_EQ(plan.DrawPartner(0, 3, 1), 0);
+}
+
+TEST(ViewPlanTest, IsMixedAsAnother) {
+  const ViewPlan plan = Make({"crop {}", "flip {}"}).value(), mixing = Make({"mixup {}"}, 9).value();
+  const ViewPlan both = plan.MixedAs(mixing);
+  ASSERT_NE(both.mix(), nullptr);
+  EXPECT_EQ(both.mix()->Draw(3, 1, 8, 8).lambda, mixing.mix()->Draw(3, 1, 8, 8).lambda);
+  EXPECT_EQ(both.augment()->Draw(3, 1, 8, 8).dy, plan.augment()->Draw(3, 1, 8, 8).dy);
+  EXPECT_EQ(mixing.MixedAs(plan).mix(), nullptr);
+}
+
 }  // namespace
 }  // namespace retort::data

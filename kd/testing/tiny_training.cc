@@ -116,7 +116,7 @@ TinyTraining::TinyTraining(const TinyOptions& options) : dataset(TinyDataset(opt
   for (int64_t i = 0; i < options.images; ++i) {
     (i < options.images - options.validation ? task.train_index : task.validation_index).push_back(i);
   }
-  task.view_of_epoch = [](int64_t epoch) { return epoch; };
+  task.views_of = SameView;
   task.seed = options.seed;
 }
 

@@ -97,8 +97,9 @@ const std::vector<BadConfig>& BadConfigs() {
        .faults = {"$:2:1: no field \"colour\"; permitted: deployment, name, numerics, seed, stage"}},
       {.name = "UnknownFieldOfAChild",
        .edits = {{"replicates: 3", "epochs: 3"}},
-       .faults = {"$:26:5: stage \"student\": no field \"epochs\"; permitted: data, initial_weights, model, objective, "
-                  "replicates, targets, teacher, train, view_use; did you mean \"train.epochs\"?"}},
+       .faults = {"$:26:5: stage \"student\": no field \"epochs\"; permitted: data, initial_weights, mixing, model, "
+                  "objective, replicates, targets, teacher, teacher_view, teacher_weight, train, view_use; did you "
+                  "mean \"train.epochs\"?"}},
       {.name = "UnknownKindOfStage",
        .edits = {{"views\" augment {", "views\" augmentation {"}},
        .faults = {"$:13:23: stage \"views\": no field \"augmentation\"; permitted: augment, cache_logits, distill, "
@@ -286,19 +287,20 @@ const std::vector<BadConfig>& BadConfigs() {
                   "crd, ofd, review_kd, sim_kd"}},
       {.name = "NoSuchStage",
        .edits = {{"teacher: \"teacher\" store", "teacher: \"techer\" store"}},
-       .faults = {"$:14:55: stage \"targets\": teacher: no stage \"techer\"; needs an earlier stage of kind distill or "
-                  "finetune; permitted: teacher; did you mean \"teacher\"?"}},
+       .faults =
+           {"$:14:55: stage \"targets\": teacher[0]: no stage \"techer\"; needs an earlier stage of kind distill or "
+            "finetune; permitted: teacher; did you mean \"teacher\"?"}},
       {.name = "LaterStage",
        .edits = {{"teacher: \"teacher\" store", "teacher: \"live\" store"}},
-       .faults =
-           {"$:14:55: stage \"targets\": teacher: stage \"live\" comes later in the file; move it before this stage"}},
+       .faults = {"$:14:55: stage \"targets\": teacher[0]: stage \"live\" comes later in the file; move it before this "
+                  "stage"}},
       {.name = "OwnStage",
        .edits = {{"teacher: \"teacher\"\n", "teacher: \"live\"\n"}},
-       .faults = {"$:32:19: stage \"live\": teacher: names its own stage; needs an earlier stage of kind distill or "
+       .faults = {"$:32:19: stage \"live\": teacher[0]: names its own stage; needs an earlier stage of kind distill or "
                   "finetune; permitted: student, teacher"}},
       {.name = "StageOfAnotherKind",
        .edits = {{"teacher: \"teacher\"\n", "teacher: \"views\"\n"}},
-       .faults = {"$:32:19: stage \"live\": teacher: stage \"views\" is of kind augment; needs an earlier stage of "
+       .faults = {"$:32:19: stage \"live\": teacher[0]: stage \"views\" is of kind augment; needs an earlier stage of "
                   "kind distill or finetune; permitted: student, teacher"}},
       {.name = "EmptyReference",
        .edits = {{"\"student\", \"live\"", "\"student\", \"\""}},
@@ -306,12 +308,88 @@ const std::vector<BadConfig>& BadConfigs() {
                   "or finetune"}},
       {.name = "TargetsAndTeacher",
        .edits = {{"targets: \"targets\"", "targets: \"targets\" teacher: \"teacher\""}},
-       .faults = {"$:18:24: stage \"student\": teacher: \"targets\" already say what the teacher said; leave "
+       .faults = {"$:18:24: stage \"student\": teacher[0]: \"targets\" already say what the teacher said; leave "
                   "\"teacher\" out, or use \"data\""}},
       {.name = "TargetsAndAugment",
-       .edits = {{"epochs: 2 batch_size", "augment { flip {} } epochs: 2 batch_size"}},
+       .edits = {{"epochs: 2 batch_size", "augment { flip {} } augment { cutout {} } epochs: 2 batch_size"}},
        .faults = {"$:24:13: stage \"student\": train.augment[0]: \"targets\" belong to the views of their own augment "
-                  "stage; put the steps there"}},
+                  "stage; put the steps there, or choose another teacher_view: INDEPENDENT_VIEWS or FIXED_VIEW"}},
+      {.name = "MixingWithTargetsUnsaid",
+       .edits = {{"epochs: 2 batch_size", "augment { cut_mix {} } epochs: 2 batch_size"}},
+       .faults = {"$:24:13: stage \"student\": train.augment[0]: mixes images that \"targets\" teach. Say mixing: "
+                  "TEACH_THEN_MIX to mix the targets alike; or put mixup and cut_mix into the augment stage, so that "
+                  "the teacher sees the mixed images; or use \"data\" and \"teacher\""}},
+      {.name = "MixedTwice",
+       .edits = {{"epochs: 2 batch_size", "augment { cut_mix {} } epochs: 2 batch_size"},
+                 {"view_use:", "mixing: TEACH_THEN_MIX view_use:"},
+                 {"step { flip {} }", "step { mixup {} }"}},
+       .faults =
+           {"$:24:13: stage \"student\": train.augment[0]: mixes views that the augment stage has mixed already"}},
+      {.name = "MixingOfNothing",
+       .edits = {{"view_use:", "mixing: TEACH_THEN_MIX view_use:"}},
+       .faults = {"$:25:5: stage \"student\": mixing: TEACH_THEN_MIX needs mixup or cut_mix in train.augment"}},
+      {.name = "MixedTargetsOfMore",
+       .edits = {{"epochs: 2 batch_size", "augment { mixup {} } epochs: 2 batch_size"},
+                 {"view_use:", "mixing: TEACH_THEN_MIX view_use:"},
+                 {"precision: FP16", "precision: FP16 embedding: true"},
+                 {"distill { temperature: 4 form: KL }", "cosine_embedding {}"}},
+       .faults = {"$:22:7: stage \"student\": objective.term[1]: \"cosine_embedding\" reads more than the teacher's "
+                  "logits, which alone can be mixed; leave the term out, or let the teacher see the mixed images: "
+                  "MIX_THEN_TEACH"}},
+      {.name = "ValidationInMixedViews",
+       .edits = {{"epochs: 2 batch_size", "validation {} epochs: 2 batch_size"},
+                 {"step { flip {} }", "step { mixup {} }"}},
+       .faults = {"$:24:13: stage \"student\": train.validation: holds out images that stored views mix with others; "
+                  "leave it out, or mix in train.augment"}},
+      {.name = "GradientsOfMixedViews",
+       .edits = {{"precision: FP16", "precision: FP16 input_gradient: true"},
+                 {"step { flip {} }", "step { mixup {} }"}},
+       .faults =
+           {"$:14:74: stage \"targets\": store: holds gradients of the cross-entropy, which reads one label, and "
+            "the views are mixed of two images; leave gradient_map and input_gradient out, or mixup and cut_mix"}},
+      {.name = "AnotherViewThatIsMixed",
+       .edits = {{"view_use: VIEWS_IN_TURN", "teacher_view: INDEPENDENT_VIEWS"},
+                 {"step { flip {} }", "step { mixup {} }"}},
+       .faults =
+           {"$:25:5: stage \"student\": teacher_view: is another view than the student's, so neither can be mixed: "
+            "leave out mixup and cut_mix, or choose SAME_VIEW"}},
+      {.name = "AnotherViewOfALiveTeacherThatIsMixed",
+       .edits = {{"train { optimizer { adam {} } validation {}",
+                  "teacher_view: FIXED_VIEW train { optimizer { adam {} } augment { mixup {} } validation {}"}},
+       .faults = {"$:35:5: stage \"live\": teacher_view: is another view than the student's, so neither can be mixed: "
+                  "leave out mixup and cut_mix, or choose SAME_VIEW"}},
+      {.name = "AllViewsOfAnother",
+       .edits = {{"view_use: VIEWS_IN_TURN", "view_use: ALL_VIEWS teacher_view: INDEPENDENT_VIEWS"}},
+       .faults = {"$:25:5: stage \"student\": view_use: ALL_VIEWS needs teacher_view: SAME_VIEW"}},
+      {.name = "AFixedViewIsNotChosen",
+       .edits = {{"view_use: VIEWS_IN_TURN", "view_use: VIEWS_IN_TURN teacher_view: FIXED_VIEW"}},
+       .faults = {"$:25:5: stage \"student\": view_use: has no use with FIXED_VIEW, which is stored view 0"}},
+      {.name = "TeacherViewWithoutTeacher",
+       .edits = {{"data: \"cifar\" teacher: \"teacher\"", "data: \"cifar\" teacher_view: FIXED_VIEW"},
+                 {"attention { pair { student: \"conv2\" teacher: \"conv4\" } }", "cross_entropy {}"}},
+       .faults = {"$:32:19: stage \"live\": teacher_view: has no use without \"targets\" or \"teacher\""}},
+      {.name = "TeachThenMixOfALiveTeacher",
+       .edits = {{"data: \"cifar\" teacher: \"teacher\"",
+                  "data: \"cifar\" teacher: \"teacher\" mixing: TEACH_THEN_MIX"}},
+       .faults = {"$:32:38: stage \"live\": mixing: a live teacher sees the mixed images; TEACH_THEN_MIX needs "
+                  "\"targets\""}},
+      {.name = "WeightsOfTeachers",
+       .edits = {{"teacher: \"teacher\" store", "teacher: \"teacher\" teacher_weight: [1, 2] store"},
+                 {"data: \"cifar\" teacher: \"teacher\"",
+                  "data: \"cifar\" teacher: [\"teacher\", \"student\"] teacher_weight: 0"},
+                 {"attention { pair { student: \"conv2\" teacher: \"conv4\" } }", "distill {}"}},
+       .faults =
+           {"$:14:91: stage \"targets\": teacher_weight: 2 weights, but 1 teacher; give one each, or leave them out",
+            "$:32:51: stage \"live\": teacher_weight[0]: 0 is not in (0, 1000000]",
+            "$:32:51: stage \"live\": teacher_weight: 1 weights, but 2 teachers; give one each, or leave them out"}},
+      {.name = "SeveralTeachersHaveLogitsAlone",
+       .edits = {{"data: \"cifar\" teacher: \"teacher\"", "data: \"cifar\" teacher: [\"teacher\", \"student\"]"},
+                 {"teacher: \"teacher\" store { precision: FP16 }",
+                  "teacher: [\"teacher\", \"teacher\"] store { embedding: true }"}},
+       .faults =
+           {"$:14:87: stage \"targets\": store: holds more than logits, of which alone several teachers have a mean",
+            "$:34:17: stage \"live\": objective.term[0]: \"attention\" reads more than logits, of which alone "
+            "several teachers have a mean; name one teacher"}},
       {.name = "ViewUseWithoutTargets",
        .edits = {{"data: \"cifar\" teacher: \"teacher\"",
                   "data: \"cifar\" teacher: \"teacher\" view_use: VIEWS_IN_TURN"}},
@@ -326,8 +404,9 @@ const std::vector<BadConfig>& BadConfigs() {
                   "\"data\", or \"targets\" instead of it"}},
       {.name = "TeacherWithoutATermForIt",
        .edits = {{"attention { pair { student: \"conv2\" teacher: \"conv4\" } }", "cross_entropy {}"}},
-       .faults = {"$:32:19: stage \"live\": teacher: no term of the objective uses it; add one, such as distill { }, "
-                  "or leave it out"}},
+       .faults =
+           {"$:32:19: stage \"live\": teacher[0]: no term of the objective uses it; add one, such as distill { }, "
+            "or leave it out"}},
       {.name = "EmbeddingNotStored",
        .edits = {{"distill { temperature: 4 form: KL }", "cosine_embedding {}"}},
        .faults = {"$:22:7: stage \"student\": objective.term[1]: \"cosine_embedding\" and stage \"targets\": the "
@@ -370,15 +449,6 @@ const std::vector<BadConfig>& BadConfigs() {
                   "train { epochs: 2 augment { mixup {} } augment { cut_mix {} } optimizer { adam {} } }"}},
        .faults = {"$:10:5: stage \"teacher\": train: the probabilities of mixup and cut_mix are 1 and 1; an image gets "
                   "one of both, so they add up to 1 at most"}},
-      {.name = "StoredViewsAreNotMixed",
-       .edits = {{"step { crop {} } step { flip {} }", "step { crop {} } step { mixup {} }"}},
-       .faults = {"$:13:73: stage \"views\": step[1]: stored views are of one image each; mixup and cut_mix are for "
-                  "train.augment of finetune, and of distill with \"data\""}},
-      {.name = "StoredTargetsAreNotMixed",
-       .edits = {{"epochs: 2 batch_size", "augment { flip {} } augment { cut_mix {} } epochs: 2 batch_size"}},
-       .faults =
-           {"$:24:13: stage \"student\": train.augment[0]: \"targets\" are of images that are not mixed, so mixup "
-            "and cut_mix need the teacher beside the student; use \"data\" and \"teacher\""}},
       {.name = "TermsOfOneLabelWithMixing",
        .edits = {{"attention { pair { student: \"conv2\" teacher: \"conv4\" } }", "dkd {}"},
                  {"validation {}", "validation {} augment { mixup {} }"}},
@@ -429,8 +499,8 @@ const std::vector<BadConfig>& BadConfigs() {
        .edits = {{"stage { name: \"views\" augment { data: \"cifar\"",
                   "stage { name: \"hundred\" ingest { cifar100 {} } }\nstage { name: \"views\" augment { data: "
                   "\"hundred\""}},
-       .faults =
-           {"$:15:55: stage \"targets\": teacher: stage \"teacher\" is trained on 10 classes, but \"views\" has 100"}},
+       .faults = {"$:15:55: stage \"targets\": teacher[0]: stage \"teacher\" is trained on 10 classes, but \"views\" "
+                  "has 100"}},
       {.name = "FiveFaultsAtOnce",
        .edits = {{"seed: 7", "sed: 7"},
                  {"hidden: 64", "hidden: 0"},
@@ -495,7 +565,7 @@ const std::vector<BadConfig>& BadConfigs() {
                   "BF16, FP16, FP32, INT8"}},
       {.name = "SetReference",
        .overrides = {"targets.teacher=nobody"},
-       .faults = {"--set targets.teacher=nobody: stage \"targets\": teacher: no stage \"nobody\"; needs an earlier "
+       .faults = {"--set targets.teacher=nobody: stage \"targets\": teacher[0]: no stage \"nobody\"; needs an earlier "
                   "stage of kind distill or finetune; permitted: teacher"}},
       {.name = "SetAndFile",
        .edits = {{"hidden: 64", "hidden: 0"}},
@@ -557,6 +627,28 @@ TEST(LoadPipeline, MixingIsForTermsThatCanMeanIt) {
       EXPECT_TRUE(Load(LiveTerm(term, "flip {}")).ok()) << term << Load(LiveTerm(term, "flip {}")).status();
     }
   }
+}
+
+// Every teaching mode with stored targets and with a live teacher.
+TEST(LoadPipeline, TeachersMaySeeOtherViews) {
+  const auto load = [](const std::vector<std::pair<std::string, std::string>>& edits) {
+    return Load(absl::StrReplaceAll(kConfig, edits)).status();
+  };
+  for (const char* const use : {"ONE_VIEW_PER_EPOCH", "RANDOM_VIEW_PER_IMAGE", "ALL_VIEWS"}) {
+    EXPECT_EQ(load({{"VIEWS_IN_TURN", use}}), absl::OkStatus());
+  }
+  for (const char* const view : {"teacher_view: INDEPENDENT_VIEWS", "teacher_view: FIXED_VIEW"}) {
+    EXPECT_EQ(load({{"view_use: VIEWS_IN_TURN", view}, {"epochs: 2 batch", "augment { crop {} } epochs: 2 batch"}}),
+              absl::OkStatus());
+    EXPECT_EQ(load({{"train { optimizer", absl::StrCat(view, " train { augment { crop {} } optimizer")}}),
+              absl::OkStatus());
+  }
+  EXPECT_EQ(load({{"view_use:", "mixing: TEACH_THEN_MIX view_use:"},
+                  {"epochs: 2 batch", "augment { mixup {} } epochs: 2 batch"}}),
+            absl::OkStatus());
+  EXPECT_EQ(load({{"step { flip {} }", "step { mixup {} }"}}), absl::OkStatus());
+  EXPECT_EQ(load({{"teacher: \"teacher\" store", "teacher: [\"teacher\", \"teacher\"] teacher_weight: [2, 1] store"}}),
+            absl::OkStatus());
 }
 
 TEST(LoadPipeline, ViewsMayHaveTheirOwnSizeAndBeMixed) {

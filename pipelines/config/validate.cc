@@ -191,21 +191,12 @@ class Validator {
         return CheckFinetune(stage.finetune(), cursor);
       case config::Stage::kAugment:
         CheckSteps(stage.augment().step(), cursor, "step");
-        for (int i = 0; i < stage.augment().step_size(); ++i) {
-          if (!Mixes(stage.augment().step(i))) continue;
-          cursor.Field("step", i).Complain(
-              "stored views are of one image each; mixup and cut_mix are for train.augment of finetune, and of distill "
-              "with \"data\"");
-        }
         return;
       case config::Stage::kCacheLogits:
         if (stage.cache_logits().has_normalize()) {
           CheckNormalization(stage.cache_logits().normalize(), cursor.Field("normalize"));
         }
-        return CheckClasses(
-            stage.cache_logits().teacher(),
-            stage.cache_logits().has_views() ? stage.cache_logits().views() : stage.cache_logits().data(),
-            cursor.Field("teacher"));
+        return CheckCache(stage.cache_logits(), cursor);
       case config::Stage::kDistill:
         return CheckDistill(stage.distill(), cursor);
       case config::Stage::kEvaluate:
@@ -245,7 +236,7 @@ class Validator {
     }
     if (!finetune.has_objective()) return;
     CheckObjective(finetune.objective(), cursor.Field("objective"));
-    CheckMixing(finetune.objective(), finetune.train(), cursor);
+    CheckMixing(finetune.objective(), finetune.train().augment(), cursor);
     for (const PlacedTerm& term : Terms(finetune.objective(), cursor.Field("objective"))) {
       if (!kd::NeedsOf(term.term).teacher()) continue;
       term.cursor.Complain(absl::StrCat("\"", TermName(term.term),
@@ -260,44 +251,144 @@ class Validator {
       CheckTestSteps(StepsOf(distill), distill.train(), cursor.Field("train"));
     }
     if (distill.has_targets()) {
-      if (distill.has_teacher()) {
-        cursor.Field("teacher").Complain(
-            "\"targets\" already say what the teacher said; leave \"teacher\" out, or use \"data\"");
-      }
-      if (distill.train().augment_size() > 0) {
-        cursor.Field("train")
-            .Field("augment", 0)
-            .Complain(
-                absl::c_any_of(distill.train().augment(), Mixes)
-                    ? "\"targets\" are of images that are not mixed, so mixup and cut_mix need the teacher beside "
-                      "the student; use \"data\" and \"teacher\""
-                    : "\"targets\" belong to the views of their own augment stage; put the steps there");
-      }
-    } else if (distill.has_data() && distill.has_view_use()) {
-      cursor.Field("view_use").Complain("has no use without \"targets\"");
+      CheckStoredLesson(distill, cursor);
+    } else if (distill.has_data()) {
+      CheckLiveLesson(distill, cursor);
     }
-    if (distill.has_teacher() && distill.has_data())
-      CheckClasses(distill.teacher(), distill.data(), cursor.Field("teacher"));
     if (!distill.has_objective()) return;
     CheckObjective(distill.objective(), cursor.Field("objective"));
-    CheckMixing(distill.objective(), distill.train(), cursor);
+    CheckMixing(distill.objective(), AllSteps(distill), cursor);
     bool used = false;
     for (const PlacedTerm& term : Terms(distill.objective(), cursor.Field("objective"))) {
       const bool needs_teacher = kd::NeedsOf(term.term).teacher();
       used = used || needs_teacher || term.term.term_case() == config::Term::TERM_NOT_SET;
       if (needs_teacher) CheckTeacherTerm(distill, term.term, term.cursor);
     }
-    if (distill.has_teacher() && !distill.has_targets() && !used) {
-      cursor.Field("teacher").Complain(
-          "no term of the objective uses it; add one, such as distill { }, or leave it out");
+    if (distill.teacher_size() > 0 && !distill.has_targets() && !used) {
+      cursor.Field("teacher", 0)
+          .Complain("no term of the objective uses it; add one, such as distill { }, or leave it out");
+    }
+  }
+
+  void CheckWeights(const google::protobuf::RepeatedField<double>& weights, int teachers, const Cursor& cursor) {
+    if (weights.empty() || weights.size() == teachers) return;
+    cursor.Field("teacher_weight")
+        .Complain(absl::StrCat(weights.size(), " weights, but ", teachers, teachers == 1 ? " teacher" : " teachers",
+                               "; give one each, or leave them out"));
+  }
+
+  void CheckCache(const config::CacheLogits& cache, const Cursor& cursor) {
+    CheckWeights(cache.teacher_weight(), cache.teacher_size(), cursor);
+    for (int i = 0; i < cache.teacher_size(); ++i) {
+      CheckClasses(cache.teacher(i), cache.has_views() ? cache.views() : cache.data(), cursor.Field("teacher", i));
+    }
+    kd::TargetRequest others = kd::RequestFor(cache.store());
+    others.logits = false;
+    if (cache.teacher_size() > 1 && !others.empty()) {
+      cursor.Field("store").Complain("holds more than logits, of which alone several teachers have a mean");
+    }
+    const auto views = stages_.find(cache.views());
+    if (views == stages_.end() || !absl::c_any_of(pipeline_.stage(views->second).augment().step(), Mixes)) return;
+    if (cache.store().gradient_map_size() > 0 || cache.store().input_gradient()) {
+      cursor.Field("store").Complain(
+          "holds gradients of the cross-entropy, which reads one label, and the views are mixed of two images; leave "
+          "gradient_map and input_gradient out, or mixup and cut_mix");
+    }
+  }
+
+  // With "targets".
+  void CheckStoredLesson(const config::Distill& distill, const Cursor& cursor) {
+    const Steps& own = distill.train().augment();
+    const Steps& stored = StoredSteps(distill);
+    const bool mixes = absl::c_any_of(own, Mixes), stored_mixed = absl::c_any_of(stored, Mixes);
+    if (distill.teacher_size() > 0) {
+      cursor.Field("teacher", 0)
+          .Complain("\"targets\" already say what the teacher said; leave \"teacher\" out, or use \"data\"");
+    }
+    if (distill.teacher_weight_size() > 0) cursor.Field("teacher_weight").Complain("has no use with \"targets\"");
+    if (distill.teacher_view() == config::Distill::SAME_VIEW) {
+      for (int i = 0; i < own.size(); ++i) {
+        if (Mixes(own[i])) continue;
+        cursor.Field("train")
+            .Field("augment", i)
+            .Complain(
+                "\"targets\" belong to the views of their own augment stage; put the steps there, or choose another "
+                "teacher_view: INDEPENDENT_VIEWS or FIXED_VIEW");
+        break;
+      }
+      if (mixes && distill.mixing() != config::Distill::TEACH_THEN_MIX) {
+        cursor.Field("train")
+            .Field("augment", 0)
+            .Complain(
+                "mixes images that \"targets\" teach. Say mixing: TEACH_THEN_MIX to mix the targets alike; or put "
+                "mixup and "
+                "cut_mix into the augment stage, so that the teacher sees the mixed images; or use \"data\" and "
+                "\"teacher\"");
+      }
+      if (mixes && stored_mixed) {
+        cursor.Field("train").Field("augment", 0).Complain("mixes views that the augment stage has mixed already");
+      }
+    } else {
+      if (mixes || stored_mixed) {
+        cursor.Field("teacher_view")
+            .Complain(
+                "is another view than the student's, so neither can be mixed: leave out mixup "
+                "and cut_mix, or choose SAME_VIEW");
+      }
+      if (distill.view_use() == config::Distill::ALL_VIEWS) {
+        cursor.Field("view_use").Complain("ALL_VIEWS needs teacher_view: SAME_VIEW");
+      }
+      if (distill.teacher_view() == config::Distill::FIXED_VIEW && distill.has_view_use()) {
+        cursor.Field("view_use").Complain("has no use with FIXED_VIEW, which is stored view 0");
+      }
+    }
+    if (stored_mixed && distill.train().has_validation()) {
+      cursor.Field("train")
+          .Field("validation")
+          .Complain("holds out images that stored views mix with others; leave it out, or mix in train.augment");
+    }
+    if (!mixes && distill.mixing() == config::Distill::TEACH_THEN_MIX) {
+      cursor.Field("mixing").Complain("TEACH_THEN_MIX needs mixup or cut_mix in train.augment");
+    }
+  }
+
+  // With "data", and perhaps with "teacher".
+  void CheckLiveLesson(const config::Distill& distill, const Cursor& cursor) {
+    if (distill.has_view_use()) cursor.Field("view_use").Complain("has no use without \"targets\"");
+    if (distill.has_teacher_view() && distill.teacher_size() == 0) {
+      cursor.Field("teacher_view").Complain("has no use without \"targets\" or \"teacher\"");
+    }
+    if (distill.teacher_view() != config::Distill::SAME_VIEW && absl::c_any_of(distill.train().augment(), Mixes)) {
+      cursor.Field("teacher_view")
+          .Complain(
+              "is another view than the student's, so neither can be mixed: leave out mixup "
+              "and cut_mix, or choose SAME_VIEW");
+    }
+    if (distill.mixing() == config::Distill::TEACH_THEN_MIX) {
+      cursor.Field("mixing").Complain("a live teacher sees the mixed images; TEACH_THEN_MIX needs \"targets\"");
+    }
+    CheckWeights(distill.teacher_weight(), distill.teacher_size(), cursor);
+    for (int i = 0; i < distill.teacher_size(); ++i) {
+      CheckClasses(distill.teacher(i), distill.data(), cursor.Field("teacher", i));
     }
   }
 
   void CheckTeacherTerm(const config::Distill& distill, const config::Term& term, const Cursor& cursor) {
     const std::string name = TermName(term);
-    if (distill.has_data() && !distill.has_teacher()) {
+    if (distill.has_data() && distill.teacher_size() == 0) {
       cursor.Complain(absl::StrCat(
           "\"", name, "\" needs a teacher; set \"teacher\" beside \"data\", or \"targets\" instead of it"));
+    }
+    kd::TargetRequest others = kd::NeedsOf(term).targets;
+    others.logits = false;
+    if (!others.empty() && distill.teacher_size() > 1) {
+      cursor.Complain(absl::StrCat(
+          "\"", name, "\" reads more than logits, of which alone several teachers have a mean; ", "name one teacher"));
+    }
+    if (!others.empty() && distill.has_targets() && distill.mixing() == config::Distill::TEACH_THEN_MIX) {
+      cursor.Complain(absl::StrCat("\"", name,
+                                   "\" reads more than the teacher's logits, which alone can be mixed; leave ",
+                                   "the term out, or let the teacher see the mixed images: MIX_THEN_TEACH"));
     }
     if (!distill.has_targets()) return;
     const auto targets = stages_.find(distill.targets());
@@ -393,8 +484,8 @@ class Validator {
                                  side, " } }, N at least ", side)));
   }
 
-  void CheckMixing(const config::Objective& objective, const config::Training& train, const Cursor& cursor) {
-    if (!absl::c_any_of(train.augment(), Mixes)) return;
+  void CheckMixing(const config::Objective& objective, const Steps& steps, const Cursor& cursor) {
+    if (!absl::c_any_of(steps, Mixes)) return;
     for (const PlacedTerm& term : Terms(objective, cursor.Field("objective"))) {
       if (PermitsMixing(term.term)) continue;
       term.cursor.Complain(
@@ -404,15 +495,26 @@ class Validator {
     }
   }
 
-  // The steps of the views that a student is trained on.
-  const Steps& StepsOf(const config::Distill& distill) const {
-    if (!distill.has_targets()) return distill.train().augment();
+  // The steps of the views that `distill`'s targets are of.
+  const Steps& StoredSteps(const config::Distill& distill) const {
     const auto targets = stages_.find(distill.targets());
     if (targets != stages_.end()) {
       const auto views = stages_.find(pipeline_.stage(targets->second).cache_logits().views());
       if (views != stages_.end()) return pipeline_.stage(views->second).augment().step();
     }
     return config::Augment::default_instance().step();
+  }
+
+  // The steps of the views that a student is trained on, but for mixing that is added to stored ones.
+  const Steps& StepsOf(const config::Distill& distill) const {
+    const bool stored = distill.has_targets() && distill.teacher_view() == config::Distill::SAME_VIEW;
+    return stored ? StoredSteps(distill) : distill.train().augment();
+  }
+
+  Steps AllSteps(const config::Distill& distill) const {
+    Steps all = distill.train().augment();
+    if (distill.has_targets()) all.MergeFrom(StoredSteps(distill));
+    return all;
   }
 
   // Complains where a model cannot judge images because it was trained on another number of classes.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ATen/TensorOperators.h"
+#include "ATen/ops/full.h"
 #include "ATen/ops/tensor.h"
 #include "ATen/ops/zeros.h"
 #include "ATen/ops/zeros_like.h"
@@ -29,6 +30,7 @@
 #include "retort/pipelines/payload/trained_model.h"
 #include "retort/pipelines/progress/progress.h"
 #include "retort/pipelines/stages/inputs.h"
+#include "retort/pipelines/stages/teachers.h"
 
 namespace retort::pipelines {
 namespace {
@@ -36,7 +38,7 @@ namespace {
 // Between two looks at shards that other processes make.
 constexpr absl::Duration kPatience = absl::Milliseconds(50);
 
-// A view of every training image, as its teacher sees it.
+// A view of every training image, as its teachers see it.
 class TeachersView {
  public:
   static absl::StatusOr<std::unique_ptr<TeachersView>> Open(const StageContext& context) {
@@ -47,20 +49,16 @@ class TeachersView {
     view->request_.logits = true;
     view->number_ = context.replicate;
     RETORT_ASSIGN_OR_RETURN(view->splits_, OpenInputDataset(context));
-    RETORT_ASSIGN_OR_RETURN(const StageInput* input, context.Input("teacher"));
-    RETORT_ASSIGN_OR_RETURN(TrainedModel trained, LoadTrainedModel(input->artifact, ChannelsLast(context)));
-    data::ChannelStatistics normalization = trained.normalization;
-    if (config.has_normalize()) {
-      RETORT_ASSIGN_OR_RETURN(normalization, ResolveNormalization(config.normalize(), view->dataset()));
+    RETORT_ASSIGN_OR_RETURN(const absl::optional<data::ViewPlan> views, OpenInputViews(context));
+    RETORT_ASSIGN_OR_RETURN(std::vector<LoadedTeacher> teachers, LoadTeachers(context));
+    for (auto& [trained, own] : teachers) {
+      // Images as they are become what this teacher takes.
+      RETORT_ASSIGN_OR_RETURN(own, TeacherViews(trained, view->dataset(), views.value_or(trained.test_views)));
+      if (!config.has_normalize()) continue;
+      RETORT_ASSIGN_OR_RETURN(trained.normalization, ResolveNormalization(config.normalize(), view->dataset()));
     }
-    RETORT_ASSIGN_OR_RETURN(const config::ViewSet views, OpenInputViews(context));
-    RETORT_ASSIGN_OR_RETURN(data::ViewPlan plan, data::ViewPlan::Create(views.step(), views.seed()));
-    // Images as they are become what this teacher takes.
-    if (views.step().empty()) plan = trained.test_views;
-    RETORT_ASSIGN_OR_RETURN(plan, TeacherViews(trained, view->dataset(), plan));
-    RETORT_ASSIGN_OR_RETURN(data::Batcher batcher, MakeBatcher(context, &view->dataset(), plan, normalization));
-    view->batcher_ = std::make_unique<data::Batcher>(std::move(batcher));
-    view->teacher_ = std::make_unique<kd::LiveTeacher>(std::move(trained.model));
+    RETORT_ASSIGN_OR_RETURN(view->teacher_,
+                            RunTeachers(context, &view->splits_.train, std::move(teachers), config.teacher_weight()));
     RETORT_RETURN_IF_ERROR(view->teacher_->Check(view->request_));
     return view;
   }
@@ -74,7 +72,12 @@ class TeachersView {
     at::Tensor labels;
   };
   absl::StatusOr<Seen> Look(const std::vector<int64_t>& index) {
-    RETORT_ASSIGN_OR_RETURN(const data::Batch batch, batcher_->Assemble(index, {number_}));
+    data::Batch batch;
+    batch.index = at::tensor(index, at::kLong);
+    batch.view = at::full({1, batch.index.size(0)}, number_, at::kLong);
+    std::vector<int64_t> labels;
+    for (const int64_t image : index) labels.push_back(dataset().labels[static_cast<size_t>(image)]);
+    batch.labels = at::tensor(labels, at::kLong);
     RETORT_ASSIGN_OR_RETURN(kd::Targets targets, teacher_->Look(batch, request_));
     return Seen{std::move(targets), batch.labels};
   }
@@ -86,8 +89,7 @@ class TeachersView {
   config::StoredTargets contents_;
   kd::TargetRequest request_;
   int64_t number_ = 0;
-  std::unique_ptr<data::Batcher> batcher_;
-  std::unique_ptr<kd::LiveTeacher> teacher_;
+  std::unique_ptr<kd::Teacher> teacher_;
 };
 
 class Filler {

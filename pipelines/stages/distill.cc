@@ -1,36 +1,78 @@
 #include "retort/pipelines/stages/distill.h"
 
+#include <cstdint>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <utility>
 #include <vector>
 
+#include "ATen/ops/arange.h"
+#include "ATen/ops/empty.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/types/optional.h"
+#include "absl/types/span.h"
 
 #include "retort/data/io/status_macros.h"
+#include "retort/data/philox.h"
+#include "retort/data/views/view_plan.h"
 #include "retort/kd/targets/target_cache.h"
 #include "retort/kd/teacher.h"
+#include "retort/kd/trainer.h"
 #include "retort/pipelines/payload/stored_targets.h"
 #include "retort/pipelines/payload/trained_model.h"
 #include "retort/pipelines/stages/inputs.h"
 #include "retort/pipelines/stages/seed.h"
+#include "retort/pipelines/stages/teachers.h"
 #include "retort/pipelines/stages/training_stage.h"
 
 namespace retort::pipelines {
 namespace {
 
-// Which of `count` stored views all images have in `epoch`.
-int64_t ViewOfEpoch(config::Distill::ViewUse use, uint64_t seed, int64_t count, int64_t epoch) {
-  switch (use) {
-    case config::Distill::ONE_VIEW_PER_EPOCH:
-      return static_cast<int64_t>(DeriveSeed(seed, absl::StrCat("view of epoch ", epoch)) %
-                                  static_cast<uint64_t>(count));
-    case config::Distill::VIEWS_IN_TURN:
-      return epoch % count;
+using ViewsOf = std::function<at::Tensor(int64_t epoch, absl::Span<const int64_t> index)>;
+
+// The stored views that `use` chooses among `count`.
+class StoredViews {
+ public:
+  StoredViews(config::Distill::ViewUse use, uint64_t seed, int64_t count)
+      : use_(use), seed_(DeriveSeed(seed, "view of image")), epoch_seed_(seed), count_(count) {}
+
+  // Of `image` in `epoch`, both from 0.
+  int64_t Of(int64_t epoch, int64_t image) const {
+    switch (use_) {
+      case config::Distill::ONE_VIEW_PER_EPOCH:
+        return static_cast<int64_t>(DeriveSeed(epoch_seed_, absl::StrCat("view of epoch ", epoch)) %
+                                    static_cast<uint64_t>(count_));
+      case config::Distill::VIEWS_IN_TURN:
+        return epoch % count_;
+      case config::Distill::RANDOM_VIEW_PER_IMAGE: {
+        const data::PhiloxBits bits =
+            data::Philox(seed_, static_cast<uint64_t>(image), static_cast<uint32_t>(epoch), /*c=*/0);
+        return static_cast<int64_t>(data::UniformInt(bits[0], static_cast<uint64_t>(count_)));
+      }
+      case config::Distill::ALL_VIEWS:
+        break;
+    }
+    return 0;
   }
-  return 0;
-}
+
+  // Of a step, [V,B].
+  at::Tensor operator()(int64_t epoch, absl::Span<const int64_t> index) const {
+    const auto images = static_cast<int64_t>(index.size());
+    if (use_ == config::Distill::ALL_VIEWS) return at::arange(count_).unsqueeze(1).repeat({1, images});
+    if (use_ != config::Distill::RANDOM_VIEW_PER_IMAGE) return kd::SameView(Of(epoch, /*image=*/0), index);
+    at::Tensor views = at::empty({1, images}, at::kLong);
+    auto* view = views.mutable_data_ptr<int64_t>();
+    for (const int64_t image : index) *view++ = Of(epoch, image);
+    return views;
+  }
+
+ private:
+  config::Distill::ViewUse use_;
+  uint64_t seed_, epoch_seed_;
+  int64_t count_;
+};
 
 // Says how good a live teacher is before it is used.
 absl::Status Introduce(const StageInput& teacher, const data::Dataset& dataset) {
@@ -44,51 +86,98 @@ absl::Status Introduce(const StageInput& teacher, const data::Dataset& dataset) 
   return absl::OkStatus();
 }
 
+// Who teaches, and what the student sees meanwhile.
+struct Lesson {
+  std::unique_ptr<kd::Teacher> teacher;  // null without one
+  data::ViewPlan plan;
+  ViewsOf views_of = kd::SameView;
+};
+
+absl::StatusOr<Lesson> StoredLesson(const StageContext& context) {
+  const config::Distill& config = context.stage->distill();
+  std::vector<kd::TargetCache::View> stored;
+  for (const StageInput* targets : context.Inputs("targets")) {
+    RETORT_ASSIGN_OR_RETURN(kd::TargetCache::View view, StoredView(targets->artifact, targets->replicate));
+    stored.push_back(std::move(view));
+  }
+  RETORT_ASSIGN_OR_RETURN(kd::TargetCache cache, kd::TargetCache::Open(stored));
+  const StoredViews views(config.view_use(), context.seed, cache.views());
+  Lesson lesson;
+  RETORT_ASSIGN_OR_RETURN(lesson.plan, FreshViews(context, config.train()));
+  // The student's views are the stored ones, or those of train.augment, whose numbers are the epochs.
+  kd::CachedTeacher::StoredView stored_view;
+  switch (config.teacher_view()) {
+    case config::Distill::SAME_VIEW: {
+      RETORT_ASSIGN_OR_RETURN(absl::optional<data::ViewPlan> shown, OpenInputViews(context));
+      if (config.mixing() == config::Distill::TEACH_THEN_MIX) {
+        lesson.plan = shown.value_or(data::ViewPlan()).MixedAs(lesson.plan);
+      } else {
+        lesson.plan = shown.value_or(data::ViewPlan());
+      }
+      lesson.views_of = views;
+      break;
+    }
+    case config::Distill::INDEPENDENT_VIEWS:
+      stored_view = [views](int64_t epoch, int64_t image) { return views.Of(epoch, image); };
+      break;
+    case config::Distill::FIXED_VIEW:
+      stored_view = [](int64_t, int64_t) { return 0; };
+      break;
+  }
+  lesson.teacher = std::make_unique<kd::CachedTeacher>(std::move(cache), std::move(stored_view));
+  return lesson;
+}
+
+absl::StatusOr<Lesson> LiveLesson(const StageContext& context, const data::Dataset* dataset) {
+  const config::Distill& config = context.stage->distill();
+  Lesson lesson;
+  RETORT_ASSIGN_OR_RETURN(lesson.plan, FreshViews(context, config.train()));
+  RETORT_ASSIGN_OR_RETURN(std::vector<LoadedTeacher> teachers, LoadTeachers(context));
+  if (teachers.empty()) return lesson;
+  for (const StageInput* input : context.Inputs("teacher")) RETORT_RETURN_IF_ERROR(Introduce(*input, *dataset));
+  RETORT_ASSIGN_OR_RETURN(const data::ChannelStatistics normalization,
+                          ResolveNormalization(config.train().normalize(), *dataset));
+  const data::ViewPlan::Size size = {dataset->height, dataset->width};
+  for (auto& [trained, own] : teachers) {
+    switch (config.teacher_view()) {
+      case config::Distill::SAME_VIEW: {
+        RETORT_ASSIGN_OR_RETURN(const data::ViewPlan seen, TeacherViews(trained, *dataset, lesson.plan));
+        const bool same_normalization =
+            normalization.mean == trained.normalization.mean && normalization.std == trained.normalization.std;
+        if (seen.SizeOf(size).height != lesson.plan.SizeOf(size).height || !same_normalization) own = seen;
+        break;
+      }
+      case config::Distill::INDEPENDENT_VIEWS: {
+        RETORT_ASSIGN_OR_RETURN(const data::ViewPlan other,
+                                data::ViewPlan::Create(config.train().augment(), DeriveSeed(context.seed, "teacher")));
+        RETORT_ASSIGN_OR_RETURN(own, TeacherViews(trained, *dataset, other));
+        break;
+      }
+      case config::Distill::FIXED_VIEW:
+        RETORT_RETURN_IF_ERROR(CheckFits(trained, *dataset, trained.test_views));
+        own = trained.test_views;
+        break;
+    }
+  }
+  RETORT_ASSIGN_OR_RETURN(lesson.teacher, RunTeachers(context, dataset, std::move(teachers), config.teacher_weight()));
+  return lesson;
+}
+
 }  // namespace
 
 absl::StatusOr<StageOutput> RunDistill(const StageContext& context) {
   const config::Distill& config = context.stage->distill();
   RETORT_ASSIGN_OR_RETURN(data::DatasetSplits splits, OpenInputDataset(context));
-  RETORT_ASSIGN_OR_RETURN(data::ViewPlan plan, FreshViews(context, config.train()));
-  std::function<int64_t(int64_t)> view_of_epoch = [](int64_t epoch) { return epoch; };
-  const data::Dataset images = splits.train;
-  const data::ViewPlan::Size size = {images.height, images.width};
-  std::unique_ptr<kd::Teacher> teacher;
-  if (context.FindInput("targets") != nullptr) {
-    std::vector<kd::TargetCache::View> stored;
-    for (const StageInput* targets : context.Inputs("targets")) {
-      RETORT_ASSIGN_OR_RETURN(kd::TargetCache::View view, StoredView(targets->artifact, targets->replicate));
-      stored.push_back(std::move(view));
-    }
-    RETORT_ASSIGN_OR_RETURN(kd::TargetCache cache, kd::TargetCache::Open(stored));
-    RETORT_ASSIGN_OR_RETURN(const config::ViewSet views, OpenInputViews(context));
-    RETORT_ASSIGN_OR_RETURN(plan, data::ViewPlan::Create(views.step(), views.seed()));
-    view_of_epoch = [use = config.view_use(), seed = context.seed, count = cache.views()](int64_t epoch) {
-      return ViewOfEpoch(use, seed, count, epoch);
-    };
-    teacher = std::make_unique<kd::CachedTeacher>(std::move(cache));
-  } else if (const StageInput* input = context.FindInput("teacher"); input != nullptr) {
-    RETORT_ASSIGN_OR_RETURN(TrainedModel trained, LoadTrainedModel(input->artifact, ChannelsLast(context)));
-    RETORT_ASSIGN_OR_RETURN(const data::ViewPlan seen, TeacherViews(trained, splits.train, plan));
-    RETORT_RETURN_IF_ERROR(Introduce(*input, splits.train));
-    RETORT_ASSIGN_OR_RETURN(const data::ChannelStatistics normalization,
-                            ResolveNormalization(config.train().normalize(), splits.train));
-    const bool same_normalization =
-        normalization.mean == trained.normalization.mean && normalization.std == trained.normalization.std;
-    std::unique_ptr<const data::Batcher> own;
-    if (seen.SizeOf(size).height != plan.SizeOf(size).height || !same_normalization) {
-      RETORT_ASSIGN_OR_RETURN(data::Batcher batcher, MakeBatcher(context, &images, seen, trained.normalization));
-      own = std::make_unique<const data::Batcher>(std::move(batcher));
-    }
-    teacher = std::make_unique<kd::LiveTeacher>(std::move(trained.model), std::move(own));
-  }
+  const data::Dataset images = splits.train;  // teachers keep a pointer to it
+  RETORT_ASSIGN_OR_RETURN(const Lesson lesson,
+                          config.has_targets() ? StoredLesson(context) : LiveLesson(context, &images));
   return RunTraining(context, {.model = &config.model(),
                                .objective = &config.objective(),
                                .train = &config.train(),
                                .splits = std::move(splits),
-                               .plan = plan,
-                               .view_of_epoch = std::move(view_of_epoch),
-                               .teacher = teacher.get()});
+                               .plan = lesson.plan,
+                               .views_of = lesson.views_of,
+                               .teacher = lesson.teacher.get()});
 }
 
 }  // namespace retort::pipelines

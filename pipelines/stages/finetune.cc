@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "retort/data/io/status_macros.h"
+#include "retort/kd/trainer.h"
 #include "retort/pipelines/stages/inputs.h"
 #include "retort/pipelines/stages/training_stage.h"
 
@@ -17,7 +18,7 @@ absl::StatusOr<StageOutput> RunFinetune(const StageContext& context) {
                                .train = &config.train(),
                                .splits = std::move(splits),
                                .plan = plan,
-                               .view_of_epoch = [](int64_t epoch) { return epoch; },
+                               .views_of = kd::SameView,
                                .teacher = nullptr});
 }
 

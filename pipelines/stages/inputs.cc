@@ -8,6 +8,7 @@
 
 #include "retort/data/io/file.h"
 #include "retort/data/io/status_macros.h"
+#include "retort/pipelines/payload/payload.pb.h"
 
 namespace retort::pipelines {
 
@@ -16,16 +17,19 @@ absl::StatusOr<data::DatasetSplits> OpenInputDataset(const StageContext& context
   return data::OpenDataset(input->artifact.File("dataset.safetensors"));
 }
 
-absl::StatusOr<config::ViewSet> OpenInputViews(const StageContext& context) {
-  config::ViewSet views;
+absl::StatusOr<absl::optional<data::ViewPlan>> OpenInputViews(const StageContext& context) {
   const StageInput* input = context.FindInput("views");
-  if (input == nullptr) return views;
+  if (input == nullptr) return absl::nullopt;
   const std::string path = input->artifact.File("views.textproto");
   RETORT_ASSIGN_OR_RETURN(const std::string text, data::ReadFile(path));
+  config::ViewSet views;
   if (!google::protobuf::TextFormat::ParseFromString(text, &views)) {
     return absl::DataLossError(absl::StrCat(path, " is no plan of views"));
   }
-  return views;
+  if (views.step().empty()) return absl::nullopt;
+  RETORT_ASSIGN_OR_RETURN(data::ViewPlan plan,
+                          data::ViewPlan::Create(views.step(), views.seed(), data::MixPlan::Partners::kOfDataset));
+  return plan;
 }
 
 bool ChannelsLast(const StageContext& context) {

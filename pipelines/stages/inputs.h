@@ -5,11 +5,11 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/optional.h"
 
 #include "retort/data/batcher.h"
 #include "retort/data/dataset.h"
 #include "retort/data/views/view_plan.h"
-#include "retort/pipelines/payload/payload.pb.h"
 #include "retort/pipelines/stage.h"
 
 namespace retort::pipelines {
@@ -20,8 +20,9 @@ inline constexpr int64_t kEvaluationBatch = 500;
 // The data set of the input "data".
 absl::StatusOr<data::DatasetSplits> OpenInputDataset(const StageContext& context);
 
-// views.textproto of the input "views"; no steps, every image as it is, where there is no such input.
-absl::StatusOr<config::ViewSet> OpenInputViews(const StageContext& context);
+// The stored views of the input "views", partners of mixed ones drawn from the whole data set; nothing where there is
+// no such input, or it leaves every image as it is.
+absl::StatusOr<absl::optional<data::ViewPlan>> OpenInputViews(const StageContext& context);
 
 // Whether the config's numerics ask for channels_last.
 bool ChannelsLast(const StageContext& context);

@@ -64,7 +64,7 @@ absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const Train
   task.train_index = std::move(split.train);
   task.evaluator = &evaluator;
   task.validation_index = std::move(split.validation);
-  task.view_of_epoch = setup.view_of_epoch;
+  task.views_of = setup.views_of;
   task.training = *setup.train;
   task.seed = context.seed;
 

@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <functional>
 
+#include "ATen/core/Tensor.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 
 #include "retort/data/dataset.h"
 #include "retort/data/views/view_plan.h"
@@ -24,7 +26,7 @@ struct TrainingSetup {
   const config::Training* train;
   data::DatasetSplits splits;
   data::ViewPlan plan;
-  std::function<int64_t(int64_t epoch)> view_of_epoch;
+  std::function<at::Tensor(int64_t epoch, absl::Span<const int64_t> index)> views_of;
   kd::Teacher* teacher;  // null if there is none
 };
 

@@ -42,7 +42,6 @@ stage[0].name: "cifar"
 stage[0].ingest.cifar10: {}
 stage[1].name: "student"
 stage[1].distill.data: "cifar"
-stage[1].distill.teacher: ""
 stage[1].distill.model.light_nn.conv1: 16
 stage[1].distill.model.light_nn.conv2: 16
 stage[1].distill.model.light_nn.hidden: 256
@@ -64,6 +63,8 @@ stage[1].distill.train.augment[0].flip.probability: 0.5
 stage[1].distill.train.normalize.mean[0]: 0.5
 stage[1].distill.train.normalize.mean[1]: 1
 stage[1].distill.view_use: ONE_VIEW_PER_EPOCH
+stage[1].distill.teacher_view: SAME_VIEW
+stage[1].distill.mixing: MIX_THEN_TEACH
 )");
 }
 
