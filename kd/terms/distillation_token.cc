@@ -23,6 +23,11 @@ class DistillationToken final : public Term {
     return needs;
   }
 
+  absl::Status Prepare(const Step& example, int64_t samples) override {
+    // A student that is not being trained has no such logits.
+    return example.student.distillation_logits.defined() ? Term::Prepare(example, samples) : absl::OkStatus();
+  }
+
   absl::StatusOr<at::Tensor> Compute(const Step& step) override {
     const at::Tensor& student = step.student.distillation_logits;
     const at::Tensor& teacher = step.teacher.logits;

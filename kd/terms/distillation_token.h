@@ -17,7 +17,8 @@ namespace retort::kd {
 // facebookresearch/deit, losses.py, which divides by all elements of the batch.
 //
 // Reads student.distillation_logits and the teacher's logits, both [B,K]. InvalidArgument if the student has no
-// distillation token or the shapes differ.
+// distillation token or the shapes differ; Prepare takes an example without, as a student gives that is not in training
+// mode.
 std::unique_ptr<Term> MakeDistillationToken(const config::DistillationToken& config);
 
 }  // namespace retort::kd

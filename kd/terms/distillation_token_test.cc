@@ -40,6 +40,14 @@ TEST(DistillationTokenErrorTest, RefusesAStudentWithoutOne) {
               "distillation token nothing");
 }
 
+// As a trainer shows it, which prepares terms with a student in evaluation mode.
+TEST(DistillationTokenTest, IsPreparedByAStudentThatIsNotInTraining) {
+  Step step = SingleImage();
+  EXPECT_EQ(Make("hard {}")()->Prepare(step, 10), absl::OkStatus());
+  step.student.distillation_logits = StudentLogits();
+  ExpectFault(Make("hard {}")()->Prepare(step, 10), absl::StatusCode::kInvalidArgument, "[4,5]");
+}
+
 TEST(DistillationTokenErrorTest, NamesLogitsOfOtherShape) {
   Step step = SingleImage();
   step.student.distillation_logits = StudentLogits();
