@@ -125,25 +125,23 @@ int64_t TinyTraining::Steps() const {
   return task.training.epochs() * ((static_cast<int64_t>(task.train_index.size()) + batch - 1) / batch);
 }
 
-TargetCache CacheOf(Teacher& teacher, const TinyTraining& tiny, int64_t views, const std::string& contents,
-                    int64_t batch) {
-  constexpr int64_t kShard = 5;
-  config::StoredTargets stored;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(contents, &stored)) << contents;
-  TargetRequest request = RequestFor(stored);
+TargetCache CacheOf(Teacher& teacher, const data::Batcher& batcher, int64_t images, int64_t views,
+                    const config::StoredTargets& contents, int64_t batch) {
+  TargetRequest request = RequestFor(contents);
   request.logits = true;
   std::vector<TargetCache::View> all;
   for (int64_t view = 0; view < views; ++view) {
     const std::string folder = NewFolder();
     all.push_back({view, absl::StrCat("identity of view ", view), {}});
-    for (int64_t first = 0; first < tiny.dataset.size; first += kShard) {
-      const ShardPlace place = {all.back().identity, view, first, std::min(kShard, tiny.dataset.size - first)};
-      TargetShardBuilder builder(stored, place);
+    for (int64_t first = 0; first < images; first += contents.shard_size()) {
+      const ShardPlace place = {all.back().identity, view, first,
+                                std::min<int64_t>(contents.shard_size(), images - first)};
+      TargetShardBuilder builder(contents, place);
       for (int64_t from = first; from < first + place.count; from += batch) {
         std::vector<int64_t> index(static_cast<size_t>(std::min(batch, first + place.count - from)));
         std::iota(index.begin(), index.end(), from);
-        const data::Batch images = Must(tiny.batcher->Assemble(index, {view}));
-        const absl::Status put = builder.Append(Must(teacher.Look(images, request)), images.labels);
+        const data::Batch seen = Must(batcher.Assemble(index, {view}));
+        const absl::Status put = builder.Append(Must(teacher.Look(seen, request)), seen.labels);
         EXPECT_TRUE(put.ok()) << put;
       }
       all.back().shards.push_back(absl::StrCat(folder, "/", first));
@@ -154,16 +152,24 @@ TargetCache CacheOf(Teacher& teacher, const TinyTraining& tiny, int64_t views, c
   return Must(TargetCache::Open(all));
 }
 
-std::string Weights(const nn::Model& model) {
+TargetCache CacheOf(Teacher& teacher, const TinyTraining& tiny, int64_t views, const std::string& contents,
+                    int64_t batch) {
+  config::StoredTargets stored;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(contents, &stored)) << contents;
+  stored.set_shard_size(5);
+  return CacheOf(teacher, *tiny.batcher, tiny.dataset.size, views, stored, batch);
+}
+
+std::string Bytes(const std::vector<nn::NamedTensor>& tensors) {
   std::string bytes;
-  for (const auto& tensors : {model.Parameters(), model.Buffers()}) {
-    for (const auto& [name, tensor] : tensors) {
-      const at::Tensor contiguous = tensor.detach().contiguous();
-      bytes.append(static_cast<const char*>(contiguous.const_data_ptr()), contiguous.nbytes());
-    }
+  for (const auto& [name, tensor] : tensors) {
+    const at::Tensor contiguous = tensor.detach().contiguous();
+    bytes.append(static_cast<const char*>(contiguous.const_data_ptr()), contiguous.nbytes());
   }
   return bytes;
 }
+
+std::string Weights(const nn::Model& model) { return Bytes(model.Parameters()) + Bytes(model.Buffers()); }
 
 std::string NewFolder() {
   std::string folder = absl::StrCat(::testing::TempDir(), "/retort_XXXXXX");

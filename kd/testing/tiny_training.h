@@ -75,9 +75,16 @@ struct TinyTraining {
   TrainingTask task;
 };
 
-// What `teacher` says of `views` views of every image, `batch` images at a time, in shards of five images.
+// What `teacher` says of `views` views of each of the `images` that `batcher` has, `batch` images at a time.
+TargetCache CacheOf(Teacher& teacher, const data::Batcher& batcher, int64_t images, int64_t views,
+                    const config::StoredTargets& contents, int64_t batch);
+
+// Of a tiny training, in shards of five images.
 TargetCache CacheOf(Teacher& teacher, const TinyTraining& tiny, int64_t views, const std::string& contents,
                     int64_t batch = 1);
+
+// Of all tensors, one after the other.
+std::string Bytes(const std::vector<nn::NamedTensor>& tensors);
 
 // Bytes of all parameters and buffers.
 std::string Weights(const nn::Model& model);
