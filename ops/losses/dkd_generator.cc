@@ -12,6 +12,7 @@ using Halide::Func;
 using Halide::Var;
 using retort::ops::ExpOfNegative;
 using retort::ops::kNever;
+using retort::ops::LogOfPositive;
 using retort::ops::OrZero;
 
 class Dkd : public Halide::Generator<Dkd> {
@@ -50,9 +51,11 @@ class Dkd : public Halide::Generator<Dkd> {
 
     // The label against all others: log odds, log p of the label, and how far the student is off.
     Func student_odds("student_odds"), teacher_odds("teacher_odds"), excess("excess");
-    student_odds(b) = strict_float(logits(label, at) - greatest(0, b)) * cooling - log(sum(0, b));
-    teacher_odds(b) = strict_float(teacher(label, at) - greatest(1, b)) * cooling - log(sum(1, b));
-    const auto log_p = [](const Expr& odds) { return min(odds, 0.0f) - log(1.0f + ExpOfNegative(-abs(odds))); };
+    student_odds(b) = strict_float(logits(label, at) - greatest(0, b)) * cooling - LogOfPositive(sum(0, b));
+    teacher_odds(b) = strict_float(teacher(label, at) - greatest(1, b)) * cooling - LogOfPositive(sum(1, b));
+    const auto log_p = [](const Expr& odds) {
+      return min(odds, 0.0f) - LogOfPositive(1.0f + ExpOfNegative(-abs(odds)));
+    };
     excess(b) = ExpOfNegative(log_p(student_odds(b))) - ExpOfNegative(log_p(teacher_odds(b)));
     for (const Func& f : {student_odds, teacher_odds, excess}) row->KeepScalar(f);
 
@@ -63,7 +66,7 @@ class Dkd : public Halide::Generator<Dkd> {
     };
     const Expr of_label =
         square * (divergence(teacher_odds(b), student_odds(b)) + divergence(-teacher_odds(b), -student_odds(b)));
-    const Expr of_others = temperature * sum(2, b) / sum(1, b) + square * log(sum(0, b) / sum(1, b));
+    const Expr of_others = temperature * sum(2, b) / sum(1, b) + square * LogOfPositive(sum(0, b) / sum(1, b));
 
     const Expr scale = row->Share() * temperature;
     gradient(c, b) = student_power(c, b) * (scale * (beta - alpha * excess(b)) / sum(0, b)) -

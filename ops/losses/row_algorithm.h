@@ -30,6 +30,9 @@ inline Halide::Expr ExpOfNegative(const Halide::Expr& x) {
   return select(strict_float(x < -87.3f), 0.0f, (ExpLessOne(r) + 1.0f) * power);
 }
 
+// Of x > 0; NaN stays NaN, of which Halide's log makes -inf.
+inline Halide::Expr LogOfPositive(const Halide::Expr& x) { return select(is_nan(x), x, log(x)); }
+
 // A logit whose power of e is 0.
 constexpr float kNever = -1e30f;
 

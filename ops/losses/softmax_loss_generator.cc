@@ -15,6 +15,7 @@ using Halide::Var;
 using retort::ops::ExpLessOne;
 using retort::ops::ExpOfNegative;
 using retort::ops::kNever;
+using retort::ops::LogOfPositive;
 using retort::ops::OrZero;
 
 // What the labels' part and the teacher's part are made of.
@@ -104,7 +105,7 @@ class SoftmaxLoss : public Halide::Generator<SoftmaxLoss> {
     Expr slope = 0.0f;
     if (hard != Hard::kNone) {
       const Expr weight = both() ? *hard_weight * row->Share() : row->Share();
-      const Expr log_sum = log(sum(hard_sum, b));
+      const Expr log_sum = LogOfPositive(sum(hard_sum, b));
       const Expr p = hard_power(c, b) * (weight / sum(hard_sum, b));
       if (hard == Hard::kLabels) {
         const Expr label = clamp(cast<int32_t>((*labels)(row->At(b))), 0, classes - 1);
@@ -122,7 +123,7 @@ class SoftmaxLoss : public Halide::Generator<SoftmaxLoss> {
       const Expr weight = both() ? *soft_weight * row->Share() : row->Share();
       const Expr scale = weight * *temperature;
       parts.push_back(*temperature * sum(soft_dot, b) / sum(teacher_sum, b) +
-                      *temperature * *temperature * log(sum(student_sum, b) / sum(teacher_sum, b)));
+                      *temperature * *temperature * LogOfPositive(sum(student_sum, b) / sum(teacher_sum, b)));
       slope +=
           student_power(c, b) * (scale / sum(student_sum, b)) - teacher_power(c, b) * (scale / sum(teacher_sum, b));
       weights.push_back(weight);

@@ -465,6 +465,23 @@ TEST_P(SoftmaxLossValuesTest, NaNAndInfinityMakeTheRowsLossNaNAndLeaveOthersAlon
   }
 }
 
+// Of any class, whatever weight its target has.
+TEST_P(SoftmaxLossValuesTest, NaNOfEitherSideMakesTheLossNaN) {
+  const bool has_teacher =
+      GetParam() == Loss::kDistillKl || GetParam() == Loss::kCrossEntropyKl || GetParam() == Loss::kDkd;
+  for (int c = 0; c < 10; ++c) {
+    Arguments student({.loss = GetParam(), .smoothing = 0});
+    student.logits(c, 1) = kNaN;
+    ASSERT_EQ(student.Run(), absl::OkStatus());
+    EXPECT_TRUE(std::isnan(student.loss(0))) << student.loss(0) << " of class " << c;
+    if (!has_teacher) continue;
+    Arguments teacher({.loss = GetParam(), .smoothing = 0});
+    teacher.teacher(c, 1) = kNaN;
+    ASSERT_EQ(teacher.Run(), absl::OkStatus());
+    EXPECT_TRUE(std::isnan(teacher.loss(0))) << teacher.loss(0) << " of the teacher's class " << c;
+  }
+}
+
 TEST_P(SoftmaxLossValuesTest, HoldForLargeLogits) {
   Arguments arguments({.loss = GetParam(), .classes = 30, .spread = 0.1f});
   for (int b = 0; b < 3; ++b) {

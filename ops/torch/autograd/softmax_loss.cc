@@ -14,7 +14,6 @@
 #include "ATen/ops/arange.h"
 #include "ATen/ops/cross_entropy_loss.h"
 #include "ATen/ops/empty.h"
-#include "ATen/ops/kl_div.h"
 #include "ATen/ops/log_sigmoid.h"
 #include "ATen/ops/log_softmax.h"
 #include "ATen/ops/logsumexp.h"
@@ -44,9 +43,14 @@ at::Tensor PlainCrossEntropy(const at::Tensor& logits, const at::Tensor& labels,
                                 /*ignore_index=*/-100, smoothing);
 }
 
+// p x, and 0 where p is 0, whatever x is.
+at::Tensor OrZero(const at::Tensor& p, const at::Tensor& x) { return p * x.masked_fill(p == 0, 0); }
+
+// p (log p - log q).
+at::Tensor Divergence(const at::Tensor& log_p, const at::Tensor& log_q) { return OrZero(log_p.exp(), log_p - log_q); }
+
 at::Tensor PlainKl(const at::Tensor& logits, const at::Tensor& teacher, double temperature) {
-  const at::Tensor log_q = at::log_softmax(logits / temperature, 1), log_p = at::log_softmax(teacher / temperature, 1);
-  return at::kl_div(log_q, log_p, at::Reduction::Sum, /*log_target=*/true) *
+  return Divergence(at::log_softmax(teacher / temperature, 1), at::log_softmax(logits / temperature, 1)).sum() *
          (temperature * temperature / static_cast<double>(logits.size(0)));
 }
 
@@ -58,11 +62,6 @@ at::Tensor Unpack(const at::Tensor& logits, const at::Tensor& values, const at::
   const at::Tensor left = (1 - (values.to(at::kDouble) - sum.unsqueeze(1)).exp().sum(1)).clamp_min(1e-30);
   const at::Tensor rest = (sum + (left / others).log()).to(logits.scalar_type());
   return rest.unsqueeze(1).expand_as(logits).scatter(1, NearestClass(indices, logits), values);
-}
-
-// p (log p - log q), and 0 where p is 0, whatever q is.
-at::Tensor Divergence(const at::Tensor& p, const at::Tensor& log_p, const at::Tensor& log_q) {
-  return p * (log_p - log_q).masked_fill(p == 0, 0);
 }
 
 // The parts of decoupled distillation.
@@ -79,11 +78,10 @@ std::pair<at::Tensor, at::Tensor> PlainDkd(const at::Tensor& logits, const at::T
   };
   const double scale = temperature * temperature / static_cast<double>(logits.size(0));
   const at::Tensor p = odds(teacher), q = odds(logits);
-  const at::Tensor of_label = Divergence(p.sigmoid(), at::log_sigmoid(p), at::log_sigmoid(q)) +
-                              Divergence((-p).sigmoid(), at::log_sigmoid(-p), at::log_sigmoid(-q));
-  const at::Tensor of_others =
-      at::kl_div(at::log_softmax(rest(logits), 1), at::log_softmax(rest(teacher), 1), at::Reduction::Sum, true);
-  return {of_label.sum() * scale, of_others * scale};
+  const at::Tensor of_label =
+      Divergence(at::log_sigmoid(p), at::log_sigmoid(q)) + Divergence(at::log_sigmoid(-p), at::log_sigmoid(-q));
+  const at::Tensor of_others = Divergence(at::log_softmax(rest(teacher), 1), at::log_softmax(rest(logits), 1));
+  return {of_label.sum() * scale, of_others.sum() * scale};
 }
 
 // What the host refuses of labels [B] and indices [B,k], as the fused ops do.
@@ -228,7 +226,7 @@ absl::StatusOr<at::Tensor> CrossEntropy(const at::Tensor& logits, const at::Tens
 absl::StatusOr<at::Tensor> SoftCrossEntropy(const at::Tensor& logits, const at::Tensor& targets) {
   const at::Tensor dense = Constant(targets);
   const auto plain = [dense](const at::Tensor& z) {
-    return std::vector<at::Tensor>{(dense * at::log_softmax(z, 1)).sum() / -static_cast<double>(z.size(0))};
+    return std::vector<at::Tensor>{OrZero(dense, at::log_softmax(z, 1)).sum() / -static_cast<double>(z.size(0))};
   };
   return First(Compute("soft_cross_entropy", absl::OkStatus(), logits, {{"targets", dense}}, 1, plain,
                        [&](Buffers b, const LossOutputs& outputs, const Device& device) {

@@ -253,6 +253,24 @@ TEST_P(SoftmaxLossErrorTest, ALabelThatIsImpossibleForTheStudentHasAGradient) {
   EXPECT_TRUE(leaf.grad().isfinite().all().item<bool>()) << leaf.grad();
 }
 
+// As a logit of -1000 says, too.
+TEST_P(SoftmaxLossErrorTest, AClassThatIsImpossibleForBothSidesCountsAsNothing) {
+  const auto run = [&](double never, at::Tensor* gradient) {
+    const at::Tensor z = z_.clone(), t = t_.clone();
+    z[1][2] = t[1][2] = never;
+    const at::Tensor leaf = z.set_requires_grad(true);
+    const at::Tensor loss =
+        *DistillKl(leaf, t, 1) + *SoftCrossEntropy(leaf, at::softmax(t, 1)) + Dkd(leaf, t, Labels(), 1, 1, 8)->total;
+    loss.backward();
+    *gradient = leaf.grad();
+    return loss.item<double>();
+  };
+  at::Tensor gradient, expected;
+  const double loss = run(-std::numeric_limits<double>::infinity(), &gradient);
+  EXPECT_NEAR(loss, run(-1000, &expected), 1e-5);
+  EXPECT_LT((gradient - expected).abs().max().item<double>(), 1e-6);
+}
+
 INSTANTIATE_TEST_SUITE_P(Types, SoftmaxLossErrorTest, ::testing::Values(at::kFloat, at::kDouble),
                          [](const auto& instance) { return std::string(c10::toString(instance.param)); });
 
