@@ -24,9 +24,10 @@ class ActivationBoundary final : public ProjectingTerm {
       RETORT_ASSIGN_OR_RETURN(const FeatureMaps maps, projections().Apply(step, i));
       const at::Tensor& s = maps.student;
       const double m = config_.margin();
-      const at::Tensor active = maps.teacher > 0;
+      const at::Tensor& t = maps.teacher;
       // How far beyond the margin, on the wrong side, 0 on the right one.
-      const at::Tensor wrong = at::where(active, (m - s).clamp_min(0), (s + m).clamp_min(0));
+      const at::Tensor wrong =
+          at::where(t > 0, (m - s).clamp_min(0), at::where(t <= 0, (s + m).clamp_min(0), std::nan("")));
       const at::Tensor loss = wrong.square().sum() * (weight / static_cast<double>(s.size(0)));
       total = total.defined() ? total + loss : loss;
     }

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -66,6 +67,9 @@ TEST(ClassWiseTest, IsZeroWhereNoClassOccursTwice) {
   EXPECT_EQ(Of("", {0, 1, 2, 3})(StudentLogits()).item<double>(), 0);
   EXPECT_EQ(GradientNorm(Of("", {0, 1, 2, 3}), StudentLogits()), 0);
   EXPECT_EQ(Of("", {4})(StudentLogits().slice(0, 0, 1)).item<double>(), 0);
+  const at::Tensor impossible = StudentLogits();
+  impossible[1][2] = -std::numeric_limits<double>::infinity();
+  EXPECT_EQ(Of("", {0, 1, 2, 3})(impossible).item<double>(), 0);
 }
 
 TEST(ClassWiseTest, NeedsNoTeacher) { EXPECT_FALSE(Make("")()->needs().teacher()); }

@@ -41,7 +41,7 @@ class DistillKl final : public Term {
         const double scale = temperature * temperature / static_cast<double>(student.size(0));
         const at::Tensor log_q = at::log_softmax(student / temperature, 1);
         const at::Tensor p = at::softmax(teacher / temperature, 1);
-        return (p * log_q).sum() * -scale;
+        return (p * log_q.masked_fill(p == 0, 0)).sum() * -scale;
       }
       case config::DistillKl::ELEMENT_MEAN_KL: {
         RETORT_ASSIGN_OR_RETURN(const at::Tensor kl, ops::torch::DistillKl(student, teacher, temperature));

@@ -19,7 +19,7 @@ namespace retort::kd {
 // beginner_source/knowledge_distillation_tutorial.py.
 //
 // With `standardize`, each row of both logits is first (z - mean) / (1e-7 + standard deviation), K >= 2, so that the
-// student need not learn their size. Source: Sun et al., arXiv 2403.01427.
+// student need not learn their size; a row that holds -inf makes the loss NaN. Source: Sun et al., arXiv 2403.01427.
 //
 // Reads both sides' logits [B,K]. InvalidArgument if their shapes differ, or if K = 1 and they are to be
 // standardised.

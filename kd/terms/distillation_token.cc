@@ -36,7 +36,11 @@ class DistillationToken final : public Term {
           "distillation_token: logits of the student's distillation token ", ShapeText(student), " and of the teacher ",
           ShapeText(teacher), " must both be [B,K]; choose a student with a distillation token"));
     }
-    if (config_.has_hard()) return ops::torch::CrossEntropy(student, teacher.argmax(1), 0);
+    if (config_.has_hard()) {
+      RETORT_ASSIGN_OR_RETURN(const at::Tensor loss, ops::torch::CrossEntropy(student, teacher.argmax(1), 0));
+      // A teacher that says NaN has no most probable class.
+      return loss + (teacher.amax(1) * 0).mean();
+    }
     RETORT_ASSIGN_OR_RETURN(const at::Tensor kl, ops::torch::DistillKl(student, teacher, config_.soft().temperature()));
     return kl / static_cast<double>(student.size(1));
   }

@@ -16,8 +16,8 @@ absl::Status CheckLogits(const Step& step, absl::string_view term);
 absl::Status CheckLabels(const Step& step, absl::string_view term);
 
 // [B,K] -> [B,K]: each row (z - mean) / (1e-7 + s), s its standard deviation, of which the square is divided by K - 1.
-// A row of equal numbers becomes 0. K >= 2. Source: sunshangquan/logit-standardization-KD,
-// mdistiller/distillers/KD.py.
+// A row of equal numbers becomes 0, one that holds an infinity NaN. K >= 2. Source:
+// sunshangquan/logit-standardization-KD, mdistiller/distillers/KD.py.
 at::Tensor Standardized(const at::Tensor& logits);
 
 // InvalidArgument unless K >= 2.
