@@ -32,9 +32,9 @@ class InputGradient final : public Term {
     const at::Tensor& teacher = step.teacher.gradients.images;
     if (!step.images.defined() || !teacher.defined() || step.images.dim() < 2 ||
         step.images.sizes() != teacher.sizes()) {
-      return absl::InvalidArgumentError(absl::StrCat("input_gradient: images ", ShapeText(step.images),
-                                                     " and the teacher's gradient ", ShapeText(teacher),
-                                                     " must both be [B,C,H,W]"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "input_gradient: images ", ShapeText(step.images), " and the teacher's gradient ", ShapeText(teacher),
+          " must both be [B,C,H,W] of one size; give the student views of the teacher's"));
     }
     RETORT_ASSIGN_OR_RETURN(const at::Tensor mean, ops::torch::CrossEntropy(step.student.logits, step.labels, 0));
     at::Tensor student;

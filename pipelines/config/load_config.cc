@@ -9,6 +9,7 @@
 #include "retort/data/io/file.h"
 #include "retort/data/io/status_macros.h"
 #include "retort/kd/presets/presets.h"
+#include "retort/pipelines/config/check_terms.h"
 #include "retort/pipelines/config/fault.h"
 #include "retort/pipelines/config/override.h"
 #include "retort/pipelines/config/text.h"
@@ -39,6 +40,7 @@ absl::StatusOr<config::Pipeline> LoadPipeline(const std::string& path, absl::Spa
       ApplyOverride(overrides[i], static_cast<int>(i), &pipeline, &said, &faults);
     }
     Validate(pipeline, said, &faults);
+    if (faults.empty()) CheckTerms(pipeline, said, &faults);
   }
   if (!faults.empty()) return absl::InvalidArgumentError(FaultsText(path, overrides, pipeline, std::move(faults)));
   for (config::Stage& stage : *pipeline.mutable_stage()) {

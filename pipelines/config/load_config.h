@@ -21,7 +21,8 @@ namespace retort::pipelines {
 //
 // Presets of objectives are replaced by their terms (kd/presets/presets.h), so that no stage and no key knows them.
 //
-// NotFound where the file is missing. A pipeline from here has passed Validate: no stage checks ranges again.
+// NotFound where the file is missing. A pipeline from here has passed Validate and CheckTerms: no stage checks ranges
+// again.
 absl::StatusOr<config::Pipeline> LoadPipeline(const std::string& path, absl::Span<const std::string> overrides);
 
 }  // namespace retort::pipelines

@@ -49,7 +49,7 @@ stage {
   distill {
     data: "cifar" teacher: "teacher"
     model { light_nn {} }
-    objective { term { attention { pair { student: "conv2" teacher: "conv4" } } } }
+    objective { term { attention { pair { student: "conv1" teacher: "conv1" } } } }
     train { optimizer { adam {} } validation {} normalize { mean: [0.5, 0.5, 0.5] std: [0.2, 0.2, 0.2] } }
   }
 }
@@ -366,7 +366,7 @@ const std::vector<BadConfig>& BadConfigs() {
        .faults = {"$:25:5: stage \"student\": view_use: has no use with FIXED_VIEW, which is stored view 0"}},
       {.name = "TeacherViewWithoutTeacher",
        .edits = {{"data: \"cifar\" teacher: \"teacher\"", "data: \"cifar\" teacher_view: FIXED_VIEW"},
-                 {"attention { pair { student: \"conv2\" teacher: \"conv4\" } }", "cross_entropy {}"}},
+                 {"attention { pair { student: \"conv1\" teacher: \"conv1\" } }", "cross_entropy {}"}},
        .faults = {"$:32:19: stage \"live\": teacher_view: has no use without \"targets\" or \"teacher\""}},
       {.name = "TeachThenMixOfALiveTeacher",
        .edits = {{"data: \"cifar\" teacher: \"teacher\"",
@@ -377,7 +377,7 @@ const std::vector<BadConfig>& BadConfigs() {
        .edits = {{"teacher: \"teacher\" store", "teacher: \"teacher\" teacher_weight: [1, 2] store"},
                  {"data: \"cifar\" teacher: \"teacher\"",
                   "data: \"cifar\" teacher: [\"teacher\", \"student\"] teacher_weight: 0"},
-                 {"attention { pair { student: \"conv2\" teacher: \"conv4\" } }", "distill {}"}},
+                 {"attention { pair { student: \"conv1\" teacher: \"conv1\" } }", "distill {}"}},
        .faults =
            {"$:14:91: stage \"targets\": teacher_weight: 2 weights, but 1 teacher; give one each, or leave them out",
             "$:32:51: stage \"live\": teacher_weight[0]: 0 is not in (0, 1000000]",
@@ -403,7 +403,7 @@ const std::vector<BadConfig>& BadConfigs() {
        .faults = {"$:34:17: stage \"live\": objective.term[0]: \"attention\" needs a teacher; set \"teacher\" beside "
                   "\"data\", or \"targets\" instead of it"}},
       {.name = "TeacherWithoutATermForIt",
-       .edits = {{"attention { pair { student: \"conv2\" teacher: \"conv4\" } }", "cross_entropy {}"}},
+       .edits = {{"attention { pair { student: \"conv1\" teacher: \"conv1\" } }", "cross_entropy {}"}},
        .faults =
            {"$:32:19: stage \"live\": teacher[0]: no term of the objective uses it; add one, such as distill { }, "
             "or leave it out"}},
@@ -450,7 +450,7 @@ const std::vector<BadConfig>& BadConfigs() {
        .faults = {"$:10:5: stage \"teacher\": train: the probabilities of mixup and cut_mix are 1 and 1; an image gets "
                   "one of both, so they add up to 1 at most"}},
       {.name = "TermsOfOneLabelWithMixing",
-       .edits = {{"attention { pair { student: \"conv2\" teacher: \"conv4\" } }", "dkd {}"},
+       .edits = {{"attention { pair { student: \"conv1\" teacher: \"conv1\" } }", "dkd {}"},
                  {"validation {}", "validation {} augment { mixup {} }"}},
        .faults =
            {"$:34:17: stage \"live\": objective.term[0]: \"dkd\" reads one label or the place of each image, which "
@@ -586,7 +586,7 @@ TEST(LoadPipeline, ReplacesPresetsByTheirTerms) {
   const std::string preset = "preset { hinton_kd { hard: 0.3 soft: 0.7 } } term { weight: 2 pkt {} }";
   const auto load = [](const std::string& objective) {
     const std::string path = absl::StrCat(testing::TempDir(), "/preset.textproto");
-    const std::string attention = R"(term { attention { pair { student: "conv2" teacher: "conv4" } } })";
+    const std::string attention = R"(term { attention { pair { student: "conv1" teacher: "conv1" } } })";
     EXPECT_TRUE(data::WriteFileAtomically(path, absl::StrReplaceAll(kConfig, {{attention, objective}})).ok());
     return LoadPipeline(path, {});
   };
@@ -602,17 +602,17 @@ TEST(LoadPipeline, ReadsAGoodConfig) {
   EXPECT_EQ(pipeline->name(), "test");
   EXPECT_EQ(pipeline->seed(), 7u);
   ASSERT_EQ(pipeline->stage_size(), 7);
-  EXPECT_EQ(pipeline->stage(5).distill().objective().term(0).attention().pair(0).teacher(), "conv4");
+  EXPECT_EQ(pipeline->stage(5).distill().objective().term(0).attention().pair(0).teacher(), "conv1");
   EXPECT_EQ(pipeline->stage(6).report().run(2), "live");
 }
 
 std::string LiveTerm(const std::string& term, const std::string& augment) {
-  return absl::StrReplaceAll(kConfig, {{"attention { pair { student: \"conv2\" teacher: \"conv4\" } }", term},
+  return absl::StrReplaceAll(kConfig, {{"attention { pair { student: \"conv1\" teacher: \"conv1\" } }", term},
                                        {"validation {}", absl::StrCat("augment { ", augment, " } validation {}")}});
 }
 
 TEST(LoadPipeline, MixingIsForTermsThatCanMeanIt) {
-  const std::string pair = "{ pair { student: \"a\" teacher: \"b\" } }";
+  const std::string pair = "{ pair { student: \"conv1\" teacher: \"conv1\" } }";
   for (const char* const augment : {"mixup {}", "cut_mix {}"}) {
     for (const std::string& term :
          std::vector<std::string>{"distill {}", "top_k_cross_entropy { k: 3 }", "attention " + pair}) {
