@@ -43,6 +43,8 @@ ABSL_FLAG(std::string, op, "", "one op instead of steps: rotate, equalize ...; a
 ABSL_FLAG(double, argument, 0, "of --op: degrees, a factor, pixels ... (data/policies/augment_choice.h)");
 ABSL_FLAG(uint64_t, seed, 0, "of the draws");
 ABSL_FLAG(absl::optional<int64_t>, index, absl::nullopt, "which image it is to the draws; by default its number, or 0");
+ABSL_FLAG(std::string, partner, "", "another such image, of the same size: what mixup and cut_mix mix IN with");
+ABSL_FLAG(absl::optional<int64_t>, partner_index, absl::nullopt, "as --index, of --partner");
 ABSL_FLAG(int64_t, view, 0, "which view of the image");
 ABSL_FLAG(int64_t, grid, 0, "write a contact sheet of this many views, from --view on");
 ABSL_FLAG(bool, params_json, false, "print what is drawn, as JSON; OUT may then be left out");
@@ -53,16 +55,12 @@ namespace retort::tools {
 namespace {
 
 constexpr char kUsage[] =
-    "apply (--augment=STEPS | --op=NAME [--argument=X]) IN [OUT.png]\n"
-    "  IN is a PNG, JPEG or WebP, or an image of a data set: cifar10:train:123, cifar100:test:5, procedural:train:0";
+    "apply (--augment=STEPS [--partner=IN2] | --op=NAME [--argument=X]) IN [OUT.png]\n"
+    "  IN is a PNG, JPEG or WebP, or an image of a data set: cifar10:train:123, cifar100:test:5, procedural:train:0\n"
+    "  IN2, just such an image, is what steps that mix (mixup, cut_mix) mix IN with";
 
 // Draws know 2^32 views; a sheet of them must end before.
 constexpr int64_t kLastView = (int64_t{1} << 32) - 1 - 10000;
-
-struct Input {
-  ops::Image image;
-  int64_t index = 0;
-};
 
 // An image of grey or RGB pixels [H,W,C] as RGB.
 ops::Image Rgb(const data::Dataset& dataset, int64_t index) {
@@ -76,7 +74,8 @@ ops::Image Rgb(const data::Dataset& dataset, int64_t index) {
   return image;
 }
 
-absl::StatusOr<Input> ReadInput(const std::string& name) {
+// The draws know it as number `as`, by default as its number in the data set, or 0.
+absl::StatusOr<Input> ReadInput(const std::string& name, absl::optional<int64_t> as) {
   const std::vector<std::string> parts = absl::StrSplit(name, ':');
   config::Ingest source;
   if (parts[0] == "cifar10") {
@@ -89,7 +88,7 @@ absl::StatusOr<Input> ReadInput(const std::string& name) {
     RETORT_ASSIGN_OR_RETURN(const std::string bytes, data::ReadFile(pipelines::ResolveUserPath(name)));
     absl::StatusOr<ops::Image> image = ops::DecodeImage({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
     if (!image.ok()) return absl::Status(image.status().code(), absl::StrCat(name, ": ", image.status().message()));
-    return Input{*std::move(image), 0};
+    return Input{*std::move(image), as.value_or(0)};
   }
   int64_t index = 0;
   if (parts.size() != 3 || (parts[1] != "train" && parts[1] != "test") || !absl::SimpleAtoi(parts[2], &index)) {
@@ -104,34 +103,14 @@ absl::StatusOr<Input> ReadInput(const std::string& name) {
   if (index < 0 || index >= split.size) {
     return absl::InvalidArgumentError(absl::StrCat(name, ": ", parts[1], " has images 0..", split.size - 1));
   }
-  return Input{Rgb(split, index), index};
+  return Input{Rgb(split, index), as.value_or(index)};
 }
 
-// A view of the input, by steps or by one op.
-class Work {
+// Every view is what the op makes of the image.
+class OpViews final : public Views {
  public:
-  virtual ~Work() = default;
-  virtual absl::StatusOr<ops::Image> View(int64_t view) const = 0;
-  virtual nlohmann::json Params(int64_t view) const = 0;
-};
-
-class StepsWork final : public Work {
- public:
-  StepsWork(std::unique_ptr<Steps> steps, Input input) : steps_(std::move(steps)), input_(std::move(input)) {}
-  absl::StatusOr<ops::Image> View(int64_t view) const override {
-    return steps_->Apply(input_.image, input_.index, view);
-  }
-  nlohmann::json Params(int64_t view) const override { return steps_->Params(input_.image, input_.index, view); }
-
- private:
-  std::unique_ptr<Steps> steps_;
-  Input input_;
-};
-
-class OpWork final : public Work {
- public:
-  OpWork(data::AugmentChoice choice, Input input) : choice_(choice), input_(std::move(input)) {}
-  absl::StatusOr<ops::Image> View(int64_t /*view*/) const override {
+  OpViews(data::AugmentChoice choice, Input input) : choice_(choice), input_(std::move(input)) {}
+  absl::StatusOr<ops::Image> Make(int64_t /*view*/) const override {
     using ::Halide::Runtime::Buffer;
     ops::AugmentRecord record = data::RecordOf(choice_, input_.image.height, input_.image.width);
     ops::Image result = input_.image;
@@ -173,23 +152,29 @@ absl::StatusOr<config::AugmentSteps> ParseSteps(const std::string& text) {
   return absl::InvalidArgumentError(message);
 }
 
-absl::StatusOr<std::unique_ptr<Work>> MakeWork(Input input) {
+// What `in` and --partner name.
+absl::StatusOr<std::unique_ptr<Views>> ViewsOf(const std::string& in) {
   if (!absl::GetFlag(FLAGS_op).empty()) {
     RETORT_ASSIGN_OR_RETURN(const data::AugmentOp op, OpByName(absl::GetFlag(FLAGS_op)));
-    return std::make_unique<OpWork>(data::AugmentChoice{op, absl::GetFlag(FLAGS_argument)}, std::move(input));
+    RETORT_ASSIGN_OR_RETURN(Input input, ReadInput(in, absl::GetFlag(FLAGS_index)));
+    return std::make_unique<OpViews>(data::AugmentChoice{op, absl::GetFlag(FLAGS_argument)}, std::move(input));
   }
-  RETORT_ASSIGN_OR_RETURN(const config::AugmentSteps message, ParseSteps(absl::GetFlag(FLAGS_augment)));
-  RETORT_ASSIGN_OR_RETURN(std::unique_ptr<Steps> steps, Steps::Create(message.step(), absl::GetFlag(FLAGS_seed)));
-  return std::make_unique<StepsWork>(std::move(steps), std::move(input));
+  RETORT_ASSIGN_OR_RETURN(const config::AugmentSteps steps, ParseSteps(absl::GetFlag(FLAGS_augment)));
+  RETORT_ASSIGN_OR_RETURN(Input input, ReadInput(in, absl::GetFlag(FLAGS_index)));
+  absl::optional<Input> partner;
+  if (!absl::GetFlag(FLAGS_partner).empty()) {
+    RETORT_ASSIGN_OR_RETURN(partner, ReadInput(absl::GetFlag(FLAGS_partner), absl::GetFlag(FLAGS_partner_index)));
+  }
+  return MakeViews(steps.step(), absl::GetFlag(FLAGS_seed), std::move(input), std::move(partner));
 }
 
-absl::Status Benchmark(const Work& work) {
+absl::Status Benchmark(const Views& views) {
   halide_set_num_threads(1);
   int64_t images = 0;
   const auto start = std::chrono::steady_clock::now();
   double seconds = 0;
   while (seconds < 1) {
-    for (int i = 0; i < 16; ++i) RETORT_RETURN_IF_ERROR(work.View(images++).status());
+    for (int i = 0; i < 16; ++i) RETORT_RETURN_IF_ERROR(views.Make(images++).status());
     seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
   std::printf("%.0f images/s, one image a call, 1 thread\n", static_cast<double>(images) / seconds);
@@ -204,27 +189,25 @@ absl::Status Write(const ops::Image& image, const std::string& path) {
 }
 
 absl::Status Run(const std::string& in, const std::string& out) {
-  RETORT_ASSIGN_OR_RETURN(Input input, ReadInput(in));
-  input.index = absl::GetFlag(FLAGS_index).value_or(input.index);
-  RETORT_ASSIGN_OR_RETURN(const std::unique_ptr<Work> work, MakeWork(std::move(input)));
+  RETORT_ASSIGN_OR_RETURN(const std::unique_ptr<Views> views, ViewsOf(in));
   const int64_t first = absl::GetFlag(FLAGS_view), grid = absl::GetFlag(FLAGS_grid);
   if (absl::GetFlag(FLAGS_params_json)) {
     for (int64_t view = first; view < first + std::max<int64_t>(grid, 1); ++view) {
-      std::printf("%s\n", work->Params(view).dump().c_str());
+      std::printf("%s\n", views->Params(view).dump().c_str());
     }
   }
-  if (absl::GetFlag(FLAGS_benchmark)) RETORT_RETURN_IF_ERROR(Benchmark(*work));
+  if (absl::GetFlag(FLAGS_benchmark)) RETORT_RETURN_IF_ERROR(Benchmark(*views));
   if (out.empty()) return absl::OkStatus();
   if (grid == 0) {
-    RETORT_ASSIGN_OR_RETURN(const ops::Image image, work->View(first));
+    RETORT_ASSIGN_OR_RETURN(const ops::Image image, views->Make(first));
     return Write(image, out);
   }
-  std::vector<ops::Image> views;
+  std::vector<ops::Image> images;
   for (int64_t view = first; view < first + grid; ++view) {
-    RETORT_ASSIGN_OR_RETURN(ops::Image image, work->View(view));
-    views.push_back(std::move(image));
+    RETORT_ASSIGN_OR_RETURN(ops::Image image, views->Make(view));
+    images.push_back(std::move(image));
   }
-  return Write(ContactSheet(views), out);
+  return Write(ContactSheet(images), out);
 }
 
 int Main(const std::vector<char*>& arguments) {
@@ -238,8 +221,12 @@ int Main(const std::vector<char*>& arguments) {
     fault = absl::StrCat("--grid=", absl::GetFlag(FLAGS_grid), "; permitted are 0..10000");
   } else if (absl::GetFlag(FLAGS_view) < 0 || absl::GetFlag(FLAGS_view) > kLastView) {
     fault = absl::StrCat("--view=", absl::GetFlag(FLAGS_view), "; permitted are 0..", kLastView);
-  } else if (absl::GetFlag(FLAGS_index).value_or(0) < 0) {
-    fault = "--index must not be negative";
+  } else if (absl::GetFlag(FLAGS_index).value_or(0) < 0 || absl::GetFlag(FLAGS_partner_index).value_or(0) < 0) {
+    fault = "--index and --partner_index must not be negative";
+  } else if (!absl::GetFlag(FLAGS_op).empty() && !absl::GetFlag(FLAGS_partner).empty()) {
+    fault = "--partner is for steps that mix; give --augment with mixup or cut_mix, or leave it out";
+  } else if (absl::GetFlag(FLAGS_partner).empty() && absl::GetFlag(FLAGS_partner_index).has_value()) {
+    fault = "--partner_index is which image --partner is to the draws; give --partner, too, or leave it out";
   }
   if (!fault.empty()) {
     std::cerr << "error: " << fault << "\n" << kUsage << "\n";

@@ -7,16 +7,24 @@
 #include <utility>
 #include <vector>
 
+#include "ATen/core/Tensor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
+#include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 
+#include "retort/data/batcher.h"
+#include "retort/data/dataset.h"
 #include "retort/data/io/file.h"
+#include "retort/data/views/view_plan.h"
 #include "retort/ops/codecs/decode_image.h"
 #include "retort/ops/codecs/encoded_fixtures.h"
 #include "retort/ops/codecs/image.h"
 #include "retort/testing/subprocess.h"
+#include "retort/tools/apply/apply.pb.h"
 
 namespace retort::tools {
 namespace {
@@ -179,6 +187,100 @@ TEST(ApplyTest, ResizesPhotographs) {
   EXPECT_EQ(Decode(out).width, 12);
 }
 
+// Number `i` of a sheet of six views.
+std::vector<uint8_t> Cell(const ops::Image& sheet, int i) {
+  const int size = (sheet.width - 4) / 3;
+  std::vector<uint8_t> pixels;
+  for (int y = 0; y < size; ++y) {
+    const auto row = sheet.pixels.begin() + ((i / 3 * (size + 2) + y) * sheet.width + i % 3 * (size + 2)) * 3;
+    pixels.insert(pixels.end(), row, row + size * 3);
+  }
+  return pixels;
+}
+
+// Images 3 and 1 of a data set are mixed as the definition in ops/batch_assembly says of the views they have without
+// mixing and of the numbers that are printed, and as a training mixes them.
+TEST(ApplyTest, MixesThePairsOfATraining) {
+  const std::string in = Temporary("own.png"), partner = Temporary("partner.png"), out = Temporary("mixed.png");
+  Apply({"--op=identity", kImage, in});
+  Apply({"--op=identity", "procedural:train:7", partner});
+  std::vector<uint8_t> images(3072);
+  for (const std::string& path : {partner, partner, in}) {
+    const std::vector<uint8_t> pixels = Decode(path).pixels;
+    images.insert(images.end(), pixels.begin(), pixels.end());
+  }
+  const data::Dataset dataset = data::MakeDataset(images, {0, 0, 0, 0}, 32, 32, 3, {"x"}).value();
+
+  int mixups = 0, cut_mixes = 0, unmixed = 0;
+  for (const std::string& steps :
+       {std::string("step { flip { probability: 0 } } "),
+        std::string("step { crop {} } step { flip {} } step { cutout {} } "),
+        std::string("step { random_resized_crop { size: 20 } } step { rand_augment {} } ")}) {
+    const std::string mixing =
+        steps + "step { mixup { alpha: 1 probability: 0.4 } } step { cut_mix { probability: 0.4 } }";
+    config::AugmentSteps message;
+    ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(mixing, &message));
+    const data::Batcher batcher = data::Batcher::Create(&dataset, data::ViewPlan::Create(message.step(), 5).value(),
+                                                        {{0, 0, 0}, {1, 1, 1}}, data::Batcher::Layout::kChannelsLast)
+                                      .value();
+    const data::Batch batch = batcher.Assemble({3, 1}, {0, 1, 2, 3, 4, 5}).value();
+
+    const auto sheet = [&out](std::vector<std::string> flags) {
+      flags.insert(flags.begin(), {"--seed=5", "--grid=6", "--params_json"});
+      flags.push_back(out);
+      const testing::Finished finished = Apply(flags);
+      EXPECT_EQ(finished.exit_code, 0) << finished.err;
+      std::vector<nlohmann::json> params;
+      for (absl::string_view line : absl::StrSplit(finished.out, '\n', absl::SkipEmpty())) {
+        params.push_back(nlohmann::json::parse(line));
+      }
+      EXPECT_EQ(params.size(), 6u);
+      params.resize(6);
+      return std::pair{params, Decode(out)};
+    };
+    const auto [own_params, own] = sheet({"--augment=" + steps, "--index=3", in});
+    const auto [other_params, other] = sheet({"--augment=" + steps, "--index=1", partner});
+    const auto [params, mixed] =
+        sheet({"--augment=" + mixing, "--index=3", "--partner=" + partner, "--partner_index=1", in});
+    for (int view = 0; view < 6; ++view) {
+      nlohmann::json drawn = params[static_cast<size_t>(view)];
+      EXPECT_EQ(drawn["partner"], other_params[static_cast<size_t>(view)]);
+      const nlohmann::json mix = drawn["mix"], box = mix["box"];
+      drawn.erase("partner");
+      drawn.erase("mix");
+      EXPECT_EQ(drawn, own_params[static_cast<size_t>(view)]);
+      const double lambda = mix["lambda"];
+      const int height = box["bottom"].get<int>() - box["top"].get<int>(),
+                width = box["right"].get<int>() - box["left"].get<int>();
+      (height * width > 0 ? cut_mixes : lambda < 1 ? mixups : unmixed) += 1;
+      const std::vector<uint8_t> one = Cell(own, view), two = Cell(other, view), both = Cell(mixed, view);
+      const int size = steps.find("resized") == std::string::npos ? 32 : 20;
+      ASSERT_EQ(both.size(), static_cast<size_t>(size * size * 3));
+      EXPECT_NEAR(mix["label"].get<double>(), lambda - height * width / double(size * size), 1e-6);
+      EXPECT_EQ(batch.lambda[view][0].item<float>(), mix["label"].get<float>());
+      const at::Tensor trained = batch.images[view][0].permute({1, 2, 0}).contiguous();
+      for (size_t i = 0; i < both.size(); ++i) {
+        const int x = static_cast<int>(i) / 3 % size, y = static_cast<int>(i) / 3 / size;
+        const bool inside = y >= box["top"] && y < box["bottom"] && x >= box["left"] && x < box["right"];
+        const double expected = inside ? two[i] : lambda * one[i] + (1 - lambda) * two[i];
+        ASSERT_NEAR(both[i], expected, 0.5001) << mixing << mix << i;
+        ASSERT_NEAR(255 * trained.const_data_ptr<float>()[i], expected, 1e-3) << mixing << i;
+      }
+    }
+  }
+  EXPECT_GT(mixups, 2);
+  EXPECT_GT(cut_mixes, 2);
+  EXPECT_GT(unmixed, 0);
+}
+
+TEST(ApplyTest, PartnersHaveOneSize) {
+  const std::string small = Temporary("small.png");
+  Apply({"--augment=step { random_resized_crop { size: 20 } }", kImage, small});
+  const testing::Finished finished = Apply({"--augment=step { mixup {} }", "--partner", small, kImage, "o.png"});
+  EXPECT_EQ(finished.exit_code, 78);
+  EXPECT_THAT(finished.err, HasSubstr("the image has 32 x 32 pixels, but --partner has 20 x 20; give two of one size"));
+}
+
 TEST(ApplyTest, Benchmarks) {
   for (const std::vector<std::string>& flags :
        {std::vector<std::string>{"--op=rotate", "--argument=20", "--benchmark", kImage},
@@ -214,6 +316,23 @@ INSTANTIATE_TEST_SUITE_P(
         BadCall{"UnknownStep", {"--augment=step { crpo {} }", kImage, "o.png"}, 78, "--augment:1:8: "},
         BadCall{"BadNumber", {"--augment=step { crop { pad: -1 } }", kImage, "o.png"}, 78, "crop.pad is -1"},
         BadCall{"BadArgument", {"--op=rotate", "--argument=nan", kImage, "o.png"}, 78, "record"},
+        BadCall{"NoPartner", {"--augment=step { cut_mix {} }", kImage, "o.png"}, 78, "name it with --partner"},
+        BadCall{"PartnerOfNone",
+                {"--augment=step { flip {} }", "--partner=procedural:train:7", kImage, "o.png"},
+                78,
+                "no step mixes the image with --partner; leave it out"},
+        BadCall{"PartnerOfAnOp",
+                {"--op=invert", "--partner=procedural:train:7", kImage, "o.png"},
+                64,
+                "--partner is for steps that mix; give --augment"},
+        BadCall{"PartnerIndexAlone",
+                {"--augment=step { flip {} }", "--partner_index=3", kImage, "o.png"},
+                64,
+                "give --partner, too"},
+        BadCall{"NoPartnerFile",
+                {"--augment=step { mixup {} }", "--partner=/nowhere/dog.jpg", kImage, "o.png"},
+                66,
+                "/nowhere/dog.jpg"},
         BadCall{"NoFile", {"--op=invert", "/nowhere/cat.jpg", "o.png"}, 66, "/nowhere/cat.jpg"},
         BadCall{"NoSuchImage", {"--op=invert", "procedural:test:99999999", "o.png"}, 78, "test has images 0.."},
         BadCall{"NoSplit", {"--op=invert", "procedural:3", "o.png"}, 78, "write it as procedural:train:123"},
