@@ -37,8 +37,9 @@ struct Batch {
 // view is a function of both images, and of nothing else in the batch. A partner drawn from the data set has the view
 // of the image's own number.
 //
-// Without policies this is one pass, but for views that are both resized and mixed; otherwise a few images at a time
-// are made, augmented and normalised in cache.
+// Without policies this is one pass, but for views that are both resized and mixed; otherwise a few images at a time,
+// 256 kB of pixels and their copies, are made, augmented and normalised in cache. Memory besides: less than 400 bytes
+// an image, and where it is resized, the weights of its rows and columns.
 class Batcher {
  public:
   enum class Layout { kChannelsLast, kContiguous };

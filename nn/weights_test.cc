@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -21,6 +20,7 @@
 #include "retort/data/io/safetensors.h"
 #include "retort/data/io/weights/testing_files.h"
 #include "retort/nn/build_model.h"
+#include "retort/testing/memory_growth.h"
 
 namespace retort::nn {
 namespace {
@@ -220,13 +220,6 @@ TEST(AsTensorTest, ReadsBytesThatAreNotAligned) {
             absl::StatusCode::kInvalidArgument);
 }
 
-// A number of kB in /proc/self/status.
-int64_t StatusKilobytes(absl::string_view field) {
-  const std::string status = data::ReadFile("/proc/self/status").value();
-  const size_t at = status.find(absl::StrCat(field, ":"));
-  return std::stoll(status.substr(at + field.size() + 1));
-}
-
 TEST(MemoryTest, AFileIsNeverInMemoryAsAWhole) {
   constexpr int64_t kTensors = 8, kElements = 4 << 20;  // 16 MB each
   const std::string path = Path("large.safetensors");
@@ -242,14 +235,13 @@ TEST(MemoryTest, AFileIsNeverInMemoryAsAWhole) {
   ASSERT_TRUE(data::WriteFileAtomically(path, data::MakeSafetensors(header, "")).ok());
   ASSERT_EQ(truncate(path.c_str(), static_cast<off_t>(8 + header.size()) + 4 * kElements * kTensors), 0);
 
-  std::ofstream("/proc/self/clear_refs") << "5";  // the peak begins anew
-  const int64_t before = StatusKilobytes("VmHWM"), anonymous = StatusKilobytes("RssAnon");
-  const auto report = Load(path, tensors);
-  ASSERT_TRUE(report.ok()) << report.status();
-  EXPECT_EQ(tensors.back().second.sum().item<float>(), 0);
-  EXPECT_LT(StatusKilobytes("RssAnon") - anonymous, 4 << 10);
-  // One tensor's pages at a time, of eight.
-  EXPECT_LT(StatusKilobytes("VmHWM") - before, 40 << 10);
+  const testing::MemoryGrowth growth = testing::GrowthOfMemory([&] {
+    const auto report = Load(path, tensors);
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_EQ(tensors.back().second.sum().item<float>(), 0);
+  });
+  EXPECT_LT(growth.anonymous, 4 << 20);
+  EXPECT_LT(growth.peak, 40 << 20);  // one tensor's pages at a time, of eight
 }
 
 // ViT-Base, 346 MB. Row-major weights are written from where they are, and read into where they belong.
@@ -262,14 +254,14 @@ TEST(MemoryTest, AModelsFileNeedsNoSecondCopy) {
   for (const auto& [name, tensor] : model->Parameters()) sums.push_back(tensor.sum().item<double>());
   const std::string path = Path("vit_base.safetensors");
 
-  std::ofstream("/proc/self/clear_refs") << "5";
-  const int64_t before = StatusKilobytes("VmHWM"), anonymous = StatusKilobytes("RssAnon");
-  ASSERT_TRUE(SaveModel(path, *model, {}).ok());
-  EXPECT_GT(data::WeightFile::Open(path)->storage().bytes().size(), 345'000'000u);
-  for (const auto& [name, tensor] : model->Parameters()) tensor.detach().zero_();
-  ASSERT_TRUE(LoadModel(path, model.get()).ok());
-  EXPECT_LT(StatusKilobytes("RssAnon") - anonymous, 8 << 10);
-  EXPECT_LT(StatusKilobytes("VmHWM") - before, 24 << 10);
+  const testing::MemoryGrowth growth = testing::GrowthOfMemory([&] {
+    ASSERT_TRUE(SaveModel(path, *model, {}).ok());
+    EXPECT_GT(data::WeightFile::Open(path)->storage().bytes().size(), 345'000'000u);
+    for (const auto& [name, tensor] : model->Parameters()) tensor.detach().zero_();
+    ASSERT_TRUE(LoadModel(path, model.get()).ok());
+  });
+  EXPECT_LT(growth.anonymous, 8 << 20);
+  EXPECT_LT(growth.peak, 24 << 20);
   size_t i = 0;
   for (const auto& [name, tensor] : model->Parameters()) EXPECT_EQ(tensor.sum().item<double>(), sums[i++]) << name;
   unlink(path.c_str());
