@@ -129,24 +129,25 @@ absl::Status CheckContents(const Arguments& a) {
   const int sources = a.index->dim[0].extent, batch = a.index->dim[1].extent;
   for (int b = 0; b < batch; ++b) {
     for (int s = 0; s < sources; ++s) {
-      const std::string which = sources == 1 ? absl::StrFormat("[%d]", b) : absl::StrFormat("[%d,%d]", b, s);
+      const auto which = [&] { return sources == 1 ? absl::StrFormat("[%d]", b) : absl::StrFormat("[%d,%d]", b, s); };
       const int64_t image = At<int64_t>(*a.index, s, b);
       if (image < 0 || image >= size) {
         return absl::OutOfRangeError(absl::StrFormat("%s: index%s = %d, but images has %d; permitted are 0..%d", a.op,
-                                                     which, image, size, size - 1));
+                                                     which(), image, size, size - 1));
       }
       for (const int axis : {0, 1}) {
         const int32_t shift = At<int32_t>(*a.params, axis, s, b);
         const int32_t farthest = a.border == Border::kZero ? kFarthestShift : (axis == 0 ? height : width) - 1;
         if (shift < -farthest || shift > farthest) {
           return absl::InvalidArgumentError(absl::StrFormat("%s: %s of params%s is %d; permitted are -%d..%d", a.op,
-                                                            axis == 0 ? "dy" : "dx", which, shift, farthest, farthest));
+                                                            axis == 0 ? "dy" : "dx", which(), shift, farthest,
+                                                            farthest));
         }
       }
       const int32_t flip = At<int32_t>(*a.params, 2, s, b);
       if (flip != 0 && flip != 1) {
         return absl::InvalidArgumentError(
-            absl::StrFormat("%s: flip of params%s is %d; permitted are 0 and 1", a.op, which, flip));
+            absl::StrFormat("%s: flip of params%s is %d; permitted are 0 and 1", a.op, which(), flip));
       }
     }
     if (const float lambda = sources == 2 ? At<float>(*a.lambda, b) : 0; !(lambda >= 0 && lambda <= 1)) {

@@ -233,8 +233,11 @@ class BatchAssembly : public Halide::Generator<BatchAssembly> {
         .parallel(task)
         .never_partition_all();
     for (Func& row : rows) {
-      row.compute_at(out, y).store_at(out, b).vectorize(x, kStep);
-      row.update(0).vectorize(row.rvars(0)[0], kStep);
+      const Halide::RVar column = row.rvars(0)[0];
+      row.compute_at(out, y).store_at(out, b).vectorize(x, 2 * kStep);
+      row.specialize(channels() == 3).reorder(c, x).unroll(c, 3);
+      // What is loaded and where it lies is the same for all channels.
+      row.update(0).vectorize(column, kStep).specialize(channels() == 3).reorder(c, column).unroll(c, 3);
       row.update(1).unscheduled();  // A few columns, and none unless reflected.
     }
     // Any channel count, strides and width work; these are fast.
