@@ -112,7 +112,8 @@ class BatchAssembly : public Halide::Generator<BatchAssembly> {
     if (!mix) return Source(0, column, channel);
     const Expr one = Source(0, column, channel), other = Source(1, column, channel);
     const Expr in_box = Within(column, mix_box(0, b), mix_box(1, b), mix_box(2, b), mix_box(3, b));
-    return select(in_box, other, strict(Product(one, lambda(b)) + Product(other, strict(1.0f - lambda(b)))));
+    const Expr share = OfImage(lambda(b));
+    return select(in_box, other, strict(Product(one, share) + Product(other, strict(1.0f - share))));
   }
 
   // The same of source s alone.
@@ -126,10 +127,10 @@ class BatchAssembly : public Halide::Generator<BatchAssembly> {
 
   // The pixel at (y, column) of the window that image b cuts out of its source s.
   Expr Window(int s, const Expr& column, const Expr& channel) {
-    const Expr image = clamp(cast<int32_t>(index(s, b)), 0, images.dim(3).extent() - 1);
-    const Expr dy = clamp(params(kDy, s, b), -height(), height());
-    const Expr dx = clamp(params(kDx, s, b), -width(), width());
-    const Expr flip = params(kFlip, s, b) != 0;
+    const Expr image = OfImage(clamp(cast<int32_t>(index(s, b)), 0, images.dim(3).extent() - 1));
+    const Expr dy = OfImage(clamp(params(kDy, s, b), -height(), height()));
+    const Expr dx = OfImage(clamp(params(kDx, s, b), -width(), width()));
+    const Expr flip = OfImage(params(kFlip, s, b)) != 0;
     const Expr row_inside = y + dy >= 0 && y + dy < height();
     const Expr source_row = select(reflect, Reflected(y + dy, height()), clamp(y + dy, 0, height() - 1));
     const Expr black = cast<uint8_t>(0);
@@ -161,7 +162,15 @@ class BatchAssembly : public Halide::Generator<BatchAssembly> {
   }
 
   Expr Within(const Expr& column, const Expr& top, const Expr& left, const Expr& bottom, const Expr& right) {
-    return y >= top && y < bottom && column >= left && column < right;
+    return y >= OfImage(top) && y < OfImage(bottom) && column >= OfImage(left) && column < OfImage(right);
+  }
+
+  // What is the same for all pixels of image b: a processor reads it once, not in every row.
+  Expr OfImage(const Expr& value) {
+    Func once("once");
+    once(b) = value;
+    of_image.push_back(once);
+    return once(b);
   }
 
   Halide::Type StorageType() const {
@@ -232,6 +241,7 @@ class BatchAssembly : public Halide::Generator<BatchAssembly> {
         .split(b, task, b, kTask, Halide::TailStrategy::GuardWithIf)
         .parallel(task)
         .never_partition_all();
+    for (Func& once : of_image) once.compute_at(out, b);
     for (Func& row : rows) {
       const Halide::RVar column = row.rvars(0)[0];
       row.compute_at(out, y).store_at(out, b).vectorize(x, 2 * kStep);
@@ -269,7 +279,7 @@ class BatchAssembly : public Halide::Generator<BatchAssembly> {
   Expr height() { return images.dim(2).extent(); }
 
   Var x{"x"}, y{"y"}, c{"c"}, b{"b"};
-  std::vector<Func> rows;
+  std::vector<Func> rows, of_image;
 };
 
 }  // namespace
