@@ -166,7 +166,7 @@ class LiveAndCachedTest : public ::testing::TestWithParam<const FieldDescriptor*
     task.batcher = &room_->batcher;
     task.evaluator = &room_->batcher;
     for (int64_t i = 0; i < kImages; ++i) task.train_index.push_back(i);
-    task.view_of_epoch = [](int64_t epoch) { return kViews - 1 - epoch; };
+    task.views_of = [](int64_t epoch, absl::Span<const int64_t> index) { return SameView(kViews - 1 - epoch, index); };
     task.training = room_->training;
     task.seed = kSeed;
     TrainingRun run;

@@ -139,7 +139,8 @@ class TermChecker {
   const config::Stage* TeacherOf(const config::Stage& stage) const {
     if (!stage.has_distill()) return nullptr;
     const config::Distill& distill = stage.distill();
-    const auto& teachers = distill.has_targets() ? Find(distill.targets())->cache_logits().teacher() : distill.teacher();
+    const auto& teachers =
+        distill.has_targets() ? Find(distill.targets())->cache_logits().teacher() : distill.teacher();
     return teachers.empty() ? nullptr : Find(teachers[0]);
   }
 
