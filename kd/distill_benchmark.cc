@@ -1,7 +1,13 @@
-// What a target cache is worth: images a second of the PyTorch tutorial's distillation with targets read from a cache
-// and with a teacher that runs, in turns in one process; then where the time of a step with a cache goes. DeepNN to
-// LightNN, 0.75 cross-entropy + 0.25 soft cross-entropy at T = 2, Adam, batches of 128 images of 32x32x3, crop and
-// flip.
+// What a target cache is worth, and what objectives cost: images a second of the PyTorch tutorial's distillation, in
+// turns in one process, with
+//
+//   labels  cross-entropy alone
+//   logits  0.75 cross-entropy + 0.25 soft cross-entropy at T = 2 with targets read from a cache
+//   maps    the same + attention transfer to stored maps
+//   live    logits, with a teacher that runs
+//
+// then where the time of a step with stored logits goes. DeepNN to LightNN, Adam, batches of 128 images of 32x32x3,
+// crop and flip.
 //
 //   bazel run //kd:distill_benchmark -- --threads=2 --steps=20 --rounds=5
 //
@@ -25,6 +31,8 @@
 #include "retort/data/batcher.h"
 #include "retort/data/dataset.h"
 #include "retort/kd/objective.h"
+#include "retort/kd/targets/target_cache.h"
+#include "retort/kd/targets/target_rows.h"
 #include "retort/kd/teacher.h"
 #include "retort/kd/trainer.h"
 #include "retort/nn/build_model.h"
@@ -75,10 +83,12 @@ std::unique_ptr<nn::Model> Build(const char* family) {
 }
 
 // Images a second of the trainer, from the end of the first step on.
-double TrainOnce(TrainingTask task, Teacher& teacher, const std::string& folder) {
+double TrainOnce(TrainingTask task, const char* terms, Teacher* teacher, const std::string& folder) {
   const std::unique_ptr<nn::Model> student = Build("light_nn {}");
+  Objective objective = Must(Objective::Create(Parse<config::Objective>(terms)));
   task.model = student.get();
-  task.teacher = &teacher;
+  task.objective = &objective;
+  task.teacher = teacher;
   TrainingRun run;
   run.work_dir = folder;
   std::vector<Clock::time_point> steps;
@@ -118,18 +128,24 @@ void PrintProfile(const TrainingTask& task, Teacher& teacher, int64_t rounds) {
     lap();
     for (size_t i = 0; i < names.size(); ++i) best[i] = std::min(best[i], Seconds(times[i], times[i + 1]));
   }
-  std::printf("\npart of a step with a cache, shortest of %d\n", static_cast<int>(rounds));
+  std::printf("\npart of a step with stored logits, shortest of %d\n", static_cast<int>(rounds));
   for (size_t i = 0; i < names.size(); ++i) std::printf("  %-10s %8.3f ms\n", names[i], 1e3 * best[i]);
 }
+
+constexpr char kLabels[] = "term { cross_entropy {} }";
+constexpr char kLogits[] =
+    "term { weight: 0.75 cross_entropy {} } term { weight: 0.25 distill { temperature: 2 form: SOFT_CROSS_ENTROPY } }";
+constexpr char kMaps[] =
+    "term { weight: 0.75 cross_entropy {} } term { weight: 0.25 distill { temperature: 2 form: SOFT_CROSS_ENTROPY } } "
+    "term { weight: 0.25 attention { pair { student: 'features' teacher: 'features' } form: MEAN_SQUARE pooling: MAP } "
+    "}";
 
 int Main(int64_t threads, int64_t steps, int64_t rounds) {
   nn::ConfigureRuntime(static_cast<int>(threads));
   const data::Dataset dataset = RandomDataset((steps + 1) * kBatch);
   const auto training = Parse<config::Training>(
       "epochs: 1 batch_size: 128 optimizer { adam {} } augment { crop {} } augment { flip {} }");
-  auto objective =
-      Must(Objective::Create(Parse<config::Objective>("term { weight: 0.75 cross_entropy {} } term { weight: 0.25 "
-                                                      "distill { temperature: 2 form: SOFT_CROSS_ENTROPY } }")));
+  Objective logits = Must(Objective::Create(Parse<config::Objective>(kLogits)));
   const data::Batcher batcher =
       Must(data::Batcher::Create(&dataset, Must(data::ViewPlan::Create(training.augment(), 1)),
                                  {{0.5, 0.5, 0.5}, {0.25, 0.25, 0.25}}, data::Batcher::Layout::kChannelsLast));
@@ -137,7 +153,7 @@ int Main(int64_t threads, int64_t steps, int64_t rounds) {
   if (mkdtemp(folder.data()) == nullptr) return 1;
 
   TrainingTask task;
-  task.objective = &objective;
+  task.objective = &logits;
   task.dataset = &dataset;
   task.batcher = &batcher;
   for (int64_t i = 0; i < dataset.size; ++i) task.train_index.push_back(i);
@@ -145,28 +161,35 @@ int Main(int64_t threads, int64_t steps, int64_t rounds) {
   task.training = training;
 
   LiveTeacher live(Build("deep_nn {}"));
-  TargetShardBuilder builder({}, {"benchmark", 0, 0, dataset.size});
+  const auto contents = Parse<config::StoredTargets>("map: 'features'");
+  TargetShardBuilder builder(contents, {"benchmark", 0, 0, dataset.size});
   for (int64_t first = 0; first < dataset.size; first += kBatch) {
     const data::Batch batch = Must(batcher.Assemble(absl::MakeConstSpan(task.train_index).subspan(first, kBatch), {0}));
-    Must(builder.Append(Must(live.Look(batch, objective.needs().targets)), batch.labels));
+    Must(builder.Append(Must(live.Look(batch, RequestFor(contents))), batch.labels));
   }
   Must(builder.Write(folder + "/targets"));
   CachedTeacher cached(Must(TargetCache::Open({{0, "benchmark", {folder + "/targets"}}})));
 
   std::map<std::string, std::vector<double>> figures;
   for (int64_t round = -1; round < rounds; ++round) {  // the first one warms up
-    const double with_cache = TrainOnce(task, cached, folder + "/work");
-    const double with_teacher = TrainOnce(task, live, folder + "/work");
+    const double of_labels = TrainOnce(task, kLabels, nullptr, folder + "/work");
+    const double of_logits = TrainOnce(task, kLogits, &cached, folder + "/work");
+    const double of_maps = TrainOnce(task, kMaps, &cached, folder + "/work");
+    const double of_live = TrainOnce(task, kLogits, &live, folder + "/work");
     if (round < 0 && rounds > 1) continue;
-    figures["cached, images/s"].push_back(with_cache);
-    figures["live, images/s"].push_back(with_teacher);
-    figures["ratio"].push_back(with_cache / with_teacher);
+    figures["labels, images/s"].push_back(of_labels);
+    figures["logits, images/s"].push_back(of_logits);
+    figures["maps, images/s"].push_back(of_maps);
+    figures["live, images/s"].push_back(of_live);
+    figures["ratio of logits to labels"].push_back(of_logits / of_labels);
+    figures["ratio of maps to logits"].push_back(of_maps / of_logits);
+    figures["ratio of logits to live"].push_back(of_logits / of_live);
   }
   std::printf("%d threads, %d rounds of %d steps: median (least to most)\n", static_cast<int>(threads),
               static_cast<int>(rounds), static_cast<int>(steps));
   for (auto& [name, values] : figures) {
     std::sort(values.begin(), values.end());
-    std::printf("  %-18s %8.1f (%.1f to %.1f)\n", name.c_str(), values[values.size() / 2], values.front(),
+    std::printf("  %-26s %10.3f (%.3f to %.3f)\n", name.c_str(), values[values.size() / 2], values.front(),
                 values.back());
   }
   PrintProfile(task, cached, 2 * steps);

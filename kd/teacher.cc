@@ -144,16 +144,26 @@ absl::Status CachedTeacher::Check(const TargetRequest& request) const {
   return CheckContents(cache_.contents(), request);
 }
 
+at::Tensor CachedTeacher::StoredViews(const at::Tensor& view, const at::Tensor& images) const {
+  if (!stored_view_) return view.flatten();
+  at::Tensor stored = view.flatten().clone();
+  auto* const number = stored.mutable_data_ptr<int64_t>();
+  for (int64_t i = 0; i < stored.numel(); ++i) {
+    number[i] = stored_view_(number[i], images.const_data_ptr<int64_t>()[i]);
+  }
+  return stored;
+}
+
+void CachedTeacher::Announce(const at::Tensor& index, const at::Tensor& view) {
+  if (!cache_.beyond_memory()) return;
+  const at::Tensor images = index.repeat({view.size(0)});
+  cache_.ReadAhead(StoredViews(view, images), images);
+}
+
 absl::StatusOr<Targets> CachedTeacher::Look(const data::Batch& batch, const TargetRequest& request) {
   const int64_t views = batch.view.size(0), images = batch.index.size(0);
-  at::Tensor view = batch.view.flatten();
   const at::Tensor index = batch.index.repeat({views});
-  if (stored_view_) {
-    view = view.clone();
-    auto* const number = view.mutable_data_ptr<int64_t>();
-    for (int64_t i = 0; i < view.numel(); ++i) number[i] = stored_view_(number[i], index.const_data_ptr<int64_t>()[i]);
-  }
-  RETORT_ASSIGN_OR_RETURN(Targets targets, cache_.Gather(view, index, request));
+  RETORT_ASSIGN_OR_RETURN(Targets targets, cache_.Gather(StoredViews(batch.view, index), index, request));
   if (!batch.partner.defined()) return targets;
   RETORT_RETURN_IF_ERROR(CheckLogitsAlone(request, "stored targets of images that are mixed"));
   const at::Tensor own = targets.logits.unflatten(0, {views, images}), lambda = batch.lambda.flatten();

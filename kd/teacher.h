@@ -28,6 +28,9 @@ class Teacher {
   // Targets of a batch, views folded into the batch: logits [V*B,K]. Only what is asked for is defined, and nothing in
   // it requires gradients.
   virtual absl::StatusOr<Targets> Look(const data::Batch& batch, const TargetRequest& request) = 0;
+
+  // What Look will be asked for next, index i64 [B] and view i64 [V,B]: a hint to a teacher that reads from disk.
+  virtual void Announce(const at::Tensor& /*index*/, const at::Tensor& /*view*/) {}
 };
 
 // Runs a model in evaluation mode on the batch's own images or, with `own`, on what that makes of its indices and
@@ -60,8 +63,12 @@ class CachedTeacher final : public Teacher {
       : cache_(std::move(cache)), stored_view_(std::move(stored_view)) {}
   absl::Status Check(const TargetRequest& request) const override;
   absl::StatusOr<Targets> Look(const data::Batch& batch, const TargetRequest& request) override;
+  void Announce(const at::Tensor& index, const at::Tensor& view) override;
 
  private:
+  // Stored views [V*B] in the place of `view`, of images [V*B].
+  at::Tensor StoredViews(const at::Tensor& view, const at::Tensor& images) const;
+
   TargetCache cache_;
   StoredView stored_view_;
 };

@@ -261,7 +261,12 @@ class Trainer {
         return absl::CancelledError(absl::StrCat("training stopped on request in ", Place(),
                                                  "; run the same command again to go on from there"));
       }
-      const auto index = absl::MakeConstSpan(order).subspan(state_.step * batch_size_, batch_size_);
+      const auto batch = [&](int64_t step) {
+        return absl::MakeConstSpan(order).subspan(static_cast<size_t>(std::min(step * batch_size_, images_)),
+                                                  static_cast<size_t>(batch_size_));
+      };
+      const absl::Span<const int64_t> index = batch(state_.step);
+      Announce(batch(state_.step + 1));
       SeedDropout(task_.seed, state_.epoch, state_.step);
       nn::ZeroGrad(parameters_);
       RETORT_ASSIGN_OR_RETURN(const Measures measures, Learn(task_, index, state_.epoch));
@@ -274,6 +279,14 @@ class Trainer {
     RETORT_RETURN_IF_ERROR(CloseEpoch(factor));
     const bool save = state_.epoch == epochs_ || SecondsSinceSave() >= kShortEpochSeconds;
     return save ? Save() : absl::OkStatus();
+  }
+
+  // Before the step that comes first, so that the disk works meanwhile.
+  void Announce(absl::Span<const int64_t> index) {
+    if (task_.teacher == nullptr || index.empty()) return;
+    const auto size = static_cast<int64_t>(index.size());
+    task_.teacher->Announce(at::from_blob(const_cast<int64_t*>(index.data()), {size}, at::kLong),
+                            task_.views_of(state_.epoch, index));
   }
 
   // After a step.

@@ -1,5 +1,8 @@
 #include "retort/kd/targets/target_cache.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -248,7 +251,7 @@ absl::StatusOr<ShardFacts> CheckShard(const std::string& path, const ShardPlace&
   return shard.facts;
 }
 
-absl::StatusOr<TargetCache> TargetCache::Open(absl::Span<const View> views) {
+absl::StatusOr<TargetCache> TargetCache::Open(absl::Span<const View> views, absl::optional<int64_t> memory) {
   if (views.empty() || views[0].shards.empty())
     return absl::InvalidArgumentError("a target cache has one shard at least");
   std::vector<std::vector<Shard>> opened(views.size());
@@ -282,6 +285,9 @@ absl::StatusOr<TargetCache> TargetCache::Open(absl::Span<const View> views) {
       RETORT_RETURN_IF_ERROR(cache.Add(shard.file, shard.place.count));
     }
   }
+  int64_t bytes = 0;
+  for (const auto& file : cache.storage_) bytes += static_cast<int64_t>(file->bytes().size());
+  cache.beyond_memory_ = bytes > memory.value_or(int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE) / 2);
   return cache;
 }
 
@@ -344,6 +350,18 @@ absl::StatusOr<Targets> TargetCache::Gather(const at::Tensor& view, const at::Te
   }
   return Decode(contents_, request, classes_,
                 [&](const std::string& name) { return Rows(tables_.at(name), view, index); });
+}
+
+void TargetCache::ReadAhead(const at::Tensor& view, const at::Tensor& index) const {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  for (const auto& [name, table] : tables_) {
+    for (int64_t r = 0; r < index.numel(); ++r) {
+      const auto row = reinterpret_cast<uintptr_t>(
+          Row(table, view.const_data_ptr<int64_t>()[r], index.const_data_ptr<int64_t>()[r]));
+      const uintptr_t begin = row / page * page;
+      madvise(reinterpret_cast<void*>(begin), row + static_cast<uintptr_t>(table.row_bytes) - begin, MADV_WILLNEED);
+    }
+  }
 }
 
 }  // namespace retort::kd

@@ -15,6 +15,7 @@
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/optional.h"
 #include "absl/types/span.h"
 
 #include "retort/data/io/safetensors.h"
@@ -83,7 +84,8 @@ class TargetCache {
   // Maps and verifies all shards; view v of the cache is views[v], whatever its number. DataLoss names the one that is
   // damaged, not of its place, or of other contents than the first; InvalidArgument if there is none, or views have
   // different numbers of images.
-  static absl::StatusOr<TargetCache> Open(absl::Span<const View> views);
+  // `memory`: bytes that it may take in memory; half of the machine's where it is not given.
+  static absl::StatusOr<TargetCache> Open(absl::Span<const View> views, absl::optional<int64_t> memory = absl::nullopt);
 
   int64_t views() const { return views_; }
   int64_t samples() const { return samples_; }
@@ -92,6 +94,12 @@ class TargetCache {
   // f32 targets of (view[r], index[r]), contiguous i64 [R]: row r of logits [R,K] and so on. OutOfRange for places
   // outside the cache; InvalidArgument for what it does not hold, as CheckContents says.
   absl::StatusOr<Targets> Gather(const at::Tensor& view, const at::Tensor& index, const TargetRequest& request) const;
+
+  // Whether it is larger than `memory`. If not, it stays there after its first use.
+  bool beyond_memory() const { return beyond_memory_; }
+
+  // Makes the system read those records from disk, without waiting; a hint, for what Gather will be asked for next.
+  void ReadAhead(const at::Tensor& view, const at::Tensor& index) const;
 
  private:
   // A stored tensor's rows.
@@ -113,6 +121,7 @@ class TargetCache {
   int64_t shards_ = 0;      // of a view
   int64_t shard_size_ = 0;  // of all but the last of a view
   int64_t classes_ = 0;
+  bool beyond_memory_ = false;
   std::map<std::string, Table> tables_;
   std::vector<std::shared_ptr<const data::MappedFile>> storage_;
 };

@@ -1,9 +1,14 @@
 #include "retort/kd/targets/target_cache.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <random>
@@ -14,6 +19,7 @@
 #include "ATen/ops/empty.h"
 #include "ATen/ops/full.h"
 #include "ATen/ops/tensor.h"
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
@@ -393,6 +399,46 @@ TEST_F(DamageTest, OtherFilesAreRefused) {
   ExpectFound(0, "version 2");
   ASSERT_TRUE(nn::SaveTensors(paths_[0], {{"logits", at::full({2, 4}, 1.0)}}, {{"retort.targets", "1"}}).ok());
   ExpectFound(0, "no place");
+}
+
+// How many pages of a file are in memory, by a mapping of the test's own.
+int64_t PagesInMemory(const std::string& path, int64_t from, int64_t bytes) {
+  const auto file = data::MappedFile::Open(path);
+  EXPECT_TRUE(file.ok()) << file.status();
+  const int64_t page = sysconf(_SC_PAGESIZE), first = from / page * page;
+  std::vector<unsigned char> resident(static_cast<size_t>((from + bytes - first + page - 1) / page));
+  EXPECT_EQ(mincore(const_cast<uint8_t*>((*file)->bytes().data()) + first, static_cast<size_t>(from + bytes - first),
+                    resident.data()),
+            0);
+  return std::count_if(resident.begin(), resident.end(), [](unsigned char c) { return (c & 1) != 0; });
+}
+
+TEST(TargetCacheTest, ReadsAheadWhatDoesNotFitInMemory) {
+  constexpr int64_t kImages = 64, kWide = 32768;  // records of 128 kB
+  const std::string path = testing::NewFolder() + "/wide";
+  TargetShardBuilder builder(Parse("precision: FP32"), {"wide", 0, 0, kImages});
+  Targets targets;
+  targets.logits = at::full({1, kWide}, 0.5);
+  for (int64_t i = 0; i < kImages; ++i) ASSERT_TRUE(builder.Append(targets, at::full({1}, 0, at::kLong)).ok());
+  ASSERT_TRUE(builder.Write(path).ok());
+  const int64_t size = static_cast<int64_t>(std::filesystem::file_size(path));
+  EXPECT_FALSE(TargetCache::Open({{0, "wide", {path}}}, size)->beyond_memory());
+  const auto cache = TargetCache::Open({{0, "wide", {path}}}, size - 1);
+  ASSERT_TRUE(cache.ok()) << cache.status();
+  EXPECT_TRUE(cache->beyond_memory());
+  const int fd = open(path.c_str(), O_RDONLY);
+  ASSERT_GE(fd, 0);
+  posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+  close(fd);
+  // The last record ends the file.
+  constexpr int64_t kRecord = kWide * 4;
+  const int64_t pages = kRecord / sysconf(_SC_PAGESIZE);
+  const auto in_memory = [&] { return PagesInMemory(path, size - kRecord, kRecord); };
+  if (in_memory() > 0) GTEST_SKIP() << "this file system keeps files in memory";
+  cache->ReadAhead(Vector({0}), Vector({kImages - 1}));
+  for (int tries = 0; tries < 200 && in_memory() < pages; ++tries) absl::SleepFor(absl::Milliseconds(25));
+  EXPECT_GE(in_memory(), pages);
+  EXPECT_EQ(PagesInMemory(path, size / 2, kRecord), 0);
 }
 
 }  // namespace
