@@ -183,6 +183,12 @@ std::string PrecisionLine(const TeachersView& view, const std::map<std::string, 
   return line;
 }
 
+// Between what is stored and what the teacher says.
+struct Difference {
+  double by = 0;
+  int64_t image = 0;
+};
+
 }  // namespace
 
 absl::StatusOr<StageOutput> RunCacheLogits(const StageContext& context) {
@@ -222,7 +228,7 @@ absl::Status VerifyTargets(const StageContext& context, const StoredArtifact& ar
   RETORT_ASSIGN_OR_RETURN(const kd::TargetCache::View stored, StoredView(artifact, view->number()));
   RETORT_ASSIGN_OR_RETURN(const kd::TargetCache cache, kd::TargetCache::Open({stored}));
   const kd::TargetRequest request = kd::RequestFor(view->contents());
-  std::map<std::string, double> greatest;
+  std::map<std::string, Difference> greatest;
   int64_t differing = 0;
   for (int64_t done = 0; done < records; done += kEvaluationBatch) {
     std::vector<int64_t> index(static_cast<size_t>(std::min(kEvaluationBatch, records - done)));
@@ -240,16 +246,20 @@ absl::Status VerifyTargets(const StageContext& context, const StoredArtifact& ar
     at::Tensor differs = at::zeros({images.numel()}, at::kBool);
     for (const std::string& name : kd::TargetNames(request)) {
       const at::Tensor difference = (kd::TargetOf(fresh, name) - kd::TargetOf(kept, name)).abs().flatten(1).amax(1);
-      greatest[name] = std::max(greatest[name], difference.max().item<double>());
+      const int64_t row = difference.argmax().item<int64_t>();
+      const Difference here = {difference[row].item<double>(), index[static_cast<size_t>(row)]};
+      if (here.by > greatest[name].by) greatest[name] = here;
       differs = differs.logical_or(difference.ne(0));
     }
     differing += differs.sum().item<int64_t>();
   }
   std::string line;
-  for (const auto& [name, difference] : greatest)
-    absl::StrAppendFormat(&line, ", %s by at most %.3g", name, difference);
+  for (const auto& [name, difference] : greatest) {
+    if (difference.by == 0) continue;
+    absl::StrAppendFormat(&line, ", %s by at most %.3g (image %d)", name, difference.by, difference.image);
+  }
   const std::string report = absl::StrFormat("view %d: %d of %d records differ from what the teacher says now%s",
-                                             view->number(), differing, records, differing == 0 ? "" : line);
+                                             view->number(), differing, records, line);
   std::cerr << report << "\n";
   if (differing == 0) return absl::OkStatus();
   return absl::DataLossError(

@@ -17,8 +17,8 @@ namespace retort::pipelines {
 
 absl::StatusOr<StageOutput> RunCacheLogits(const StageContext& context);
 
-// Asks the teacher again about `records` images drawn at random, and says how many records of the artifact differ and
-// by how much; DataLoss if any does.
+// Asks the teacher again about `records` images drawn at random, and says how many records of the artifact differ, of
+// each tensor by how much at most, and of which image that is; DataLoss if any does.
 absl::Status VerifyTargets(const StageContext& context, const StoredArtifact& artifact, int64_t records);
 
 }  // namespace retort::pipelines
