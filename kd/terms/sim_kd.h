@@ -16,9 +16,9 @@ namespace retort::kd {
 //
 // No other term is to be summed with it. This is the loss alone: a student so trained answers with the teacher's
 // classifier on the mean over places of P(x_s), which a term, that has tensors and no model, cannot put together;
-// accuracies that a training reports are those of the student's own head, which does not learn. Whoever deploys it
-// takes P from the term's parts: parameters "first.weight", "first_norm.weight", "second...", "third..." and the
-// running statistics, which are its buffers.
+// accuracies that a training or evaluation reports are those of the student's own head, which does not learn. Whoever
+// deploys it takes P from the term's parts: parameters "first.weight", "first_norm.weight", "second...", "third..." and
+// the running statistics, which are its buffers; an export writes them beside the student.
 //
 // Source: Chen et al., arXiv 2203.14001; DefangChen/SimKD, models/util.py.
 //

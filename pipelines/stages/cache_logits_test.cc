@@ -1,40 +1,29 @@
 #include "retort/pipelines/stages/cache_logits.h"
 
-#include <stdlib.h>
-
 #include <cstdint>
 #include <memory>
-#include <numeric>
-#include <random>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/arange.h"
 #include "ATen/ops/full_like.h"
-#include "ATen/ops/tensor.h"
-#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
-#include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
 
-#include "retort/data/dataset.h"
 #include "retort/kd/targets/target_cache.h"
 #include "retort/kd/targets/target_rows.h"
-#include "retort/nn/build_model.h"
 #include "retort/pipelines/payload/stored_targets.h"
-#include "retort/pipelines/payload/trained_model.h"
+#include "retort/pipelines/stages/testing/stage_room.h"
 
 namespace retort::pipelines {
 namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using testing::kImages;
 using ::testing::Not;
+using testing::StageRoom;
 
-constexpr int64_t kImages = 20;
-constexpr int64_t kSide = 8;
 constexpr int64_t kView = 3;
 
 constexpr char kPipeline[] = R"(
@@ -42,59 +31,18 @@ constexpr char kPipeline[] = R"(
                                          store { precision: FP32 embedding: true } } }
   stage { name: "teacher" finetune { data: "data" model { light_nn { conv1: 2 conv2: 2 hidden: 4 } } } })";
 
-// A stage of targets of which everything that it reads is there.
 class CacheLogitsTest : public ::testing::Test {
  protected:
-  CacheLogitsTest() {
-    EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(kPipeline, &pipeline_));
-    std::mt19937 random(5);
-    std::vector<uint8_t> pixels(kImages * kSide * kSide * 3);
-    for (uint8_t& pixel : pixels) pixel = static_cast<uint8_t>(random() % 256);
-    std::vector<int64_t> labels(kImages);
-    std::iota(labels.begin(), labels.end(), 0);
-    for (int64_t& label : labels) label %= 2;
-    const data::Dataset dataset =
-        data::MakeDataset(std::move(pixels), std::move(labels), kSide, kSide, 3, {"first", "second"}).value();
-    context_.pipeline = &pipeline_;
-    context_.stage = &pipeline_.stage(0);
-    context_.replicate = kView;
-    context_.work_dir = NewFolder();
-    context_.key = std::string(64, 'a');
-    context_.stop_requested = [] { return false; };
-    for (const char* const role : {"data", "teacher"}) {
-      StageInput input;
-      input.role = input.name = role;
-      input.artifact.folder = NewFolder();
-      context_.inputs.push_back(std::move(input));
-    }
-    EXPECT_EQ(data::WriteDataset(context_.inputs[0].artifact.File("dataset.safetensors"), {"noise", dataset, dataset}),
-              absl::OkStatus());
-    const config::Finetune& teacher = pipeline_.stage(1).finetune();
-    const auto model = nn::BuildModel(teacher.model(), {3, kSide, kSide, 2}, /*seed=*/1, /*channels_last=*/true);
-    EXPECT_EQ(SaveTrainedModel(context_.inputs[1].artifact.folder, **model, teacher.model(), dataset,
-                               data::ComputeChannelStatistics(dataset), teacher.train()),
-              absl::OkStatus());
-  }
+  CacheLogitsTest() { context_.replicate = kView; }
 
-  static std::string NewFolder() {
-    std::string folder = absl::StrCat(::testing::TempDir(), "/retort_XXXXXX");
-    EXPECT_NE(mkdtemp(folder.data()), nullptr);
-    return folder;
-  }
-
-  // What the stage makes.
   StoredArtifact Run() {
     const auto output = RunCacheLogits(context_);
     EXPECT_TRUE(output.ok()) << output.status();
-    StoredArtifact artifact;
-    artifact.folder = context_.work_dir;
-    artifact.manifest.set_key(context_.key);
-    for (const std::string& file : output->files) artifact.manifest.add_file()->set_name(file);
-    return artifact;
+    return StageRoom::ArtifactOf(context_, *output);
   }
 
-  config::Pipeline pipeline_;
-  StageContext context_;
+  const StageRoom room_ = StageRoom(kPipeline);
+  StageContext context_ = room_.Context(0);
 };
 
 // Writes the artifact's only shard anew, with `more` on one logit of `image`: checksums are right.

@@ -1,5 +1,6 @@
 #include "retort/pipelines/stages/export.h"
 
+#include <iostream>
 #include <map>
 #include <string>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "retort/nn/onnx/export_onnx.h"
 #include "retort/nn/weights.h"
 #include "retort/pipelines/payload/model_metadata.h"
+#include "retort/pipelines/payload/projector.h"
 #include "retort/pipelines/payload/trained_model.h"
 #include "retort/pipelines/stages/inputs.h"
 
@@ -63,6 +65,13 @@ absl::StatusOr<StageOutput> RunExport(const StageContext& context) {
     RETORT_ASSIGN_OR_RETURN(const std::string onnx, nn::ExportOnnx(trained.model.get(), trained.shape, options));
     RETORT_RETURN_IF_ERROR(data::WriteFileAtomically(absl::StrCat(context.work_dir, "/", kOnnx), onnx));
     output.files.push_back(kOnnx);
+  }
+  if (HasProjector(input->artifact.manifest)) {
+    RETORT_ASSIGN_OR_RETURN(const std::string projector, data::ReadFile(input->artifact.File(kProjectorFile)));
+    RETORT_RETURN_IF_ERROR(data::WriteFileAtomically(absl::StrCat(context.work_dir, "/", kProjectorFile), projector));
+    output.files.push_back(kProjectorFile);
+    std::cerr << context.stage->name() << ": \"" << input->name << "\" was trained by sim_kd; " << kProjectorFile
+              << " is what its teacher's classifier is to be put on\n";
   }
   output.metrics = {{"accuracy", accuracy}, {"parameters", static_cast<double>(nn::CountParameters(*trained.model))}};
   return output;

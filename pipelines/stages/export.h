@@ -4,6 +4,8 @@
 //   retort.accuracy      on the test split, of the training's own measurement
 //   retort.config_hash   key of the artifact of the training
 //
+// Of what an objective learned besides, the projector of sim_kd alone is written: payload/projector.h.
+//
 // Metrics: accuracy, parameters.
 #pragma once
 

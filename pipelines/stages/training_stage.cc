@@ -18,6 +18,7 @@
 #include "retort/nn/build_model.h"
 #include "retort/nn/initial_weights.h"
 #include "retort/pipelines/payload/evaluation_json.h"
+#include "retort/pipelines/payload/projector.h"
 #include "retort/pipelines/payload/trained_model.h"
 #include "retort/pipelines/progress/progress.h"
 #include "retort/pipelines/stages/inputs.h"
@@ -92,6 +93,12 @@ absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const Train
   RETORT_RETURN_IF_ERROR(
       WriteEvaluation(absl::StrCat(context.work_dir, "/evaluation.json"), evaluation, setup.splits.test.class_names));
   output.files = {"model.safetensors", "model.textproto", "metrics.jsonl", "evaluation.json"};
+  RETORT_ASSIGN_OR_RETURN(const bool projects, SaveProjector(context.work_dir, *setup.objective, objective));
+  if (projects) {
+    output.files.push_back(kProjectorFile);
+    std::cerr << context.stage->name() << ": its accuracy is that of its own classifier, which sim_kd does not train; "
+              << kProjectorFile << " is what the teacher's classifier is to be put on\n";
+  }
   for (const auto& [name, value] : EvaluationMetrics(evaluation)) output.metrics.push_back({name, value});
   output.metrics.push_back({"parameters", static_cast<double>(nn::CountParameters(*model))});
   return output;

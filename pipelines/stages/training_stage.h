@@ -1,6 +1,6 @@
 // What finetune and distill share. Payload: model.safetensors, model.textproto, metrics.jsonl (one line an epoch, see
-// kd/trainer.h), evaluation.json (test split). Metrics: those of pipelines/payload/evaluation_json.h (test split),
-// parameters.
+// kd/trainer.h), evaluation.json (test split); projector.safetensors of an objective that has one. Metrics: those of
+// pipelines/payload/evaluation_json.h (test split), parameters.
 #pragma once
 
 #include <cstdint>
