@@ -13,7 +13,7 @@ import os
 import statistics
 import sys
 
-from turns import HERE, SPIN, Side, bench_python, machine, ratio
+from turns import HERE, SPIN, Side, bench_python, circumstances, ratio
 
 CASES = ("write44", "read44", "write404", "read404")
 
@@ -28,7 +28,7 @@ def main():
     one_core = {**SPIN, "OMP_NUM_THREADS": "1"}
     ours = Side([os.path.join(os.path.dirname(os.path.abspath(__file__)), "cache_benchmark")], one_core)
     peer = Side([bench_python(), os.path.join(HERE, "cache_peer.py")], one_core)
-    result = {"command": "./bazelw run //tools/bench:cache -- " + " ".join(sys.argv[1:]), "machine": machine(),
+    result = {**circumstances("cache"),
               "rounds": options.rounds, "rows": []}
     print(f"{result['machine']}; median of {options.rounds} rounds in turns\n")
     print("| work | ours, records/s | TinyViT's files, records/s | ratio |")

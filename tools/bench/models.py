@@ -16,7 +16,7 @@ import os
 import statistics
 import sys
 
-from turns import HERE, SPIN, TUNED, Side, bench_python, check_sgemm, machine, ratio
+from turns import HERE, SPIN, TUNED, Side, bench_python, check_sgemm, circumstances, ratio
 
 # Id, family and case in nn/models/references.
 ROWS = [
@@ -65,7 +65,7 @@ def main():
     if options.json and "BUILD_WORKING_DIRECTORY" in os.environ:
         options.json = os.path.join(os.environ["BUILD_WORKING_DIRECTORY"], options.json)
 
-    result = {"command": "./bazelw run //tools/bench:models -- " + " ".join(sys.argv[1:]), "machine": machine(),
+    result = {**circumstances("models"),
               "rounds": options.rounds, "dtype": options.dtype, "batch": options.batch, "threads": options.threads, "rows": []}
     for row in ROWS:
         if row[0] not in wanted:

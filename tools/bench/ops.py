@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 
-from turns import HERE, SPIN, TUNED, Side, bench_python, check_sgemm, machine, ratio
+from turns import HERE, SPIN, TUNED, Side, bench_python, check_sgemm, circumstances, ratio
 
 # Id, what it is, our case, whose case, unit.
 ROWS = [
@@ -30,6 +30,7 @@ ROWS = [
     ("C2", "RandomResizedCrop 224 of 500x375, flip, normalise; torchvision on PIL images; 1 thread", "C2", "photo_pil", "images/s"),
     ("C2v2", "the same; torchvision v2 on u8 tensors; 1 thread", "C2", "photo_v2", "images/s"),
     ("C3", "the same from JPEGs of quality 90; decode_jpeg and v2; 1 thread", "C3", "jpeg_v2", "images/s"),
+    ("C3raw", "C2 from decoded pixels; decode_jpeg and v2 from JPEGs; 1 thread", "C2", "jpeg_v2", "images/s"),
     *[(f"C9{name}{suffix}", f"attention transfer, forward and backward, {shape} {layout}; eager; 1 thread",
        f"attention_{name}_{key}", f"attention_{name}_{key}", "calls/s")
       for name, shape in (("a", "(128,64,16,16)"), ("b", "(128,16,32,32)"), ("c", "(64,256,14,14)"))
@@ -67,7 +68,7 @@ def main():
 
     gflops = peer.rate("sgemm")
     check_sgemm(gflops)
-    result = {"command": "./bazelw run //tools/bench:ops -- " + " ".join(sys.argv[1:]), "machine": machine(), "sgemm_gflops_per_core": round(gflops, 1), "rounds": options.rounds, "rows": []}
+    result = {**circumstances("ops"), "sgemm_gflops_per_core": round(gflops, 1), "rounds": options.rounds, "rows": []}
     print(f"{result['machine']}; sgemm {gflops:.0f} GFLOP/s a core; median of {options.rounds} rounds in turns\n")
     print(f"{'':8} {'ours':>12} {'peer':>12} {'ratio (least-greatest)':>24} {'tuned peer':>12} {'ratio (least-greatest)':>24}")
     for name, what, our_case, peer_case, unit in ROWS:

@@ -1,5 +1,6 @@
 """What the comparisons of this folder share: the other programs they talk to, and the machine."""
 
+import json
 import os
 import statistics
 import subprocess
@@ -85,6 +86,26 @@ def bench_python():
         subprocess.run([python, "-m", "pip", "install", "--quiet", "--requirement", os.path.join(HERE, "requirements.txt")],
                        check=True)
     return python
+
+
+# Prints what a Python has of the packages in a requirements.txt, and the library that multiplies its matrices.
+VERSIONS = """
+import importlib.metadata, json, platform, re, sys, torch
+installed = {d.metadata["Name"].lower(): d.version for d in importlib.metadata.distributions()}
+wanted = [line.split("==")[0] for line in open(sys.argv[1])]
+blas = re.search("(Math Kernel Library Version|OpenBLAS) ([0-9.]+)", torch.__config__.show())
+print(json.dumps({"python": platform.python_version(), **{name: installed[name] for name in wanted if name in installed},
+                  "blas": " ".join(blas.groups()) if blas else "unknown"}))
+"""
+
+
+def circumstances(name):
+    """What figures need beside them: command, revision, machine, and versions of the other side; ours are the revision's."""
+    versions = subprocess.run([bench_python(), "-c", VERSIONS, os.path.join(HERE, "requirements.txt")], check=True, capture_output=True)
+    revision = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=os.environ.get("BUILD_WORKSPACE_DIRECTORY", HERE),
+                              check=True, capture_output=True, text=True)
+    return {"command": f"./bazelw run //tools/bench:{name} -- " + " ".join(sys.argv[1:]), "revision": revision.stdout.strip(),
+            "machine": machine(), "versions": json.loads(versions.stdout)}
 
 
 def machine():
