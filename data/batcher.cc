@@ -121,7 +121,7 @@ at::Tensor Batcher::Images() const {
   return Wrap(dataset_->images, {dataset_->size, dataset_->height, dataset_->width, dataset_->channels});
 }
 
-Batcher::Mixing Batcher::DrawMixing(absl::Span<const ImageView> views, int64_t images) const {
+Batcher::Mixing Batcher::DrawMixing(absl::Span<const ImageView> views, int64_t images, const at::Tensor& mix) const {
   if (plan_.mix() == nullptr) return {};
   const auto n = static_cast<int64_t>(views.size());
   Mixing mixing = {{}, at::empty({n}, at::kFloat), at::empty({n, 4}, at::kInt), at::empty({n}, at::kFloat), {}};
@@ -130,15 +130,16 @@ Batcher::Mixing Batcher::DrawMixing(absl::Span<const ImageView> views, int64_t i
   auto* const boxes = static_cast<ops::Box*>(mixing.box.mutable_data_ptr());
   for (int64_t i = 0; i < n; ++i) {
     const ImageView& view = views[static_cast<size_t>(i)];
-    const MixPlan::Mix mix = plan_.mix()->Draw(view.image, view.view, size_.height, size_.width);
+    const int64_t number = of_batch && mix.defined() ? mix.const_data_ptr<int64_t>()[i / images] : view.view;
+    const MixPlan::Mix drawn = plan_.mix()->Draw(view.image, number, size_.height, size_.width);
     if (of_batch) {
       mixing.partner.mutable_data_ptr<int64_t>()[i] = i - i % images + Partner(i % images, images);
     } else {
       mixing.drawn.push_back({plan_.mix()->DrawPartner(view.image, view.view, dataset_->size), view.view});
     }
-    mixing.lambda.mutable_data_ptr<float>()[i] = mix.lambda;
-    boxes[i] = mix.box;
-    mixing.label.mutable_data_ptr<float>()[i] = mix.label;
+    mixing.lambda.mutable_data_ptr<float>()[i] = drawn.lambda;
+    boxes[i] = drawn.box;
+    mixing.label.mutable_data_ptr<float>()[i] = drawn.label;
   }
   return mixing;
 }
@@ -165,7 +166,8 @@ absl::StatusOr<Batch> Batcher::Assemble(absl::Span<const int64_t> index, absl::S
   return AssembleEach(index, CopyOf(views).unsqueeze(1).repeat({1, static_cast<int64_t>(index.size())}));
 }
 
-absl::StatusOr<Batch> Batcher::AssembleEach(absl::Span<const int64_t> index, const at::Tensor& view) const {
+absl::StatusOr<Batch> Batcher::AssembleEach(absl::Span<const int64_t> index, const at::Tensor& view,
+                                            const at::Tensor& mix) const {
   const int64_t b = static_cast<int64_t>(index.size());
   if (view.scalar_type() != at::kLong || view.dim() != 2 || view.size(1) != b || !view.is_contiguous()) {
     return absl::InvalidArgumentError(absl::StrFormat("batch: view is %s [%s]; permitted is contiguous i64 [V,%d]",
@@ -176,10 +178,16 @@ absl::StatusOr<Batch> Batcher::AssembleEach(absl::Span<const int64_t> index, con
   RETORT_RETURN_IF_ERROR(CheckRange("index", index, dataset_->size));
   RETORT_RETURN_IF_ERROR(CheckRange("views", numbers, int64_t{std::numeric_limits<uint32_t>::max()} + 1));
   const int64_t v = view.size(0), c = dataset_->channels, h = size_.height, w = size_.width;
+  if (mix.defined() && (mix.scalar_type() != at::kLong || mix.dim() != 1 || mix.size(0) != v || !mix.is_contiguous())) {
+    return absl::InvalidArgumentError(absl::StrFormat("batch: mix is %s [%s]; permitted is contiguous i64 [%d]",
+                                                      c10::toString(mix.scalar_type()), absl::StrJoin(mix.sizes(), ","),
+                                                      v));
+  }
 
   Batch batch;
   batch.index = CopyOf(index);
   batch.view = view;
+  batch.mix = mix;
   batch.labels = Labels(batch.index);
   batch.images = layout_ == Layout::kChannelsLast
                      ? at::empty_strided({v, b, c, h, w}, {b * h * w * c, h * w * c, 1, w * c, c}, at::kFloat)
@@ -187,7 +195,7 @@ absl::StatusOr<Batch> Batcher::AssembleEach(absl::Span<const int64_t> index, con
   // All views are one batch for the op, [V*B].
   std::vector<ImageView> views;
   for (size_t i = 0; i < numbers.size(); ++i) views.push_back({index[i % index.size()], numbers[i]});
-  const Mixing mixing = DrawMixing(views, b);
+  const Mixing mixing = DrawMixing(views, b, mix);
   if (mixing.defined()) {
     batch.lambda = mixing.label.view({v, b});
     if (mixing.partner.defined()) {

@@ -23,6 +23,7 @@ struct Batch {
   at::Tensor labels;  // i64 [B]
   at::Tensor index;   // i64 [B], position in the data set
   at::Tensor view;    // i64 [V,B], number of each view
+  at::Tensor mix;     // i64 [V], as AssembleEach was given them
   // Where images are mixed, otherwise undefined: share of `labels`, 0..1, the rest being that of `partner_labels`.
   at::Tensor lambda;          // f32 [V,B]
   at::Tensor partner_labels;  // i64 [V,B]
@@ -38,8 +39,8 @@ struct Batch {
 // of the image's own number.
 //
 // Without policies this is one pass, but for views that are both resized and mixed; otherwise a few images at a time,
-// 256 kB of pixels and their copies, are made, augmented and normalised in cache. Memory besides: less than 400 bytes
-// an image, and where it is resized, the weights of its rows and columns.
+// 256 kB of pixels or 16 views and their copies, are made, augmented and normalised in cache. Memory besides: less than
+// 400 bytes an image, and where it is resized, the weights of its rows and columns.
 class Batcher {
  public:
   enum class Layout { kChannelsLast, kContiguous };
@@ -56,8 +57,11 @@ class Batcher {
   // The same views of all images. OutOfRange for an index outside [0, N) and a view outside [0, 2^32).
   absl::StatusOr<Batch> Assemble(absl::Span<const int64_t> index, absl::Span<const int64_t> views) const;
 
-  // Views of each image's own: `view` i64 [V,B]. InvalidArgument for another type or B.
-  absl::StatusOr<Batch> AssembleEach(absl::Span<const int64_t> index, const at::Tensor& view) const;
+  // Views of each image's own: `view` i64 [V,B]. How partners of the batch are mixed is drawn by the numbers `mix` [V],
+  // or by those of the views where it is undefined: so one view can be mixed anew in every epoch. InvalidArgument for
+  // other types or sizes.
+  absl::StatusOr<Batch> AssembleEach(absl::Span<const int64_t> index, const at::Tensor& view,
+                                     const at::Tensor& mix = {}) const;
 
  private:
   // How views are mixed, n of them; undefined where they are not.
@@ -79,8 +83,8 @@ class Batcher {
         layout_(layout),
         size_(plan_.SizeOf({dataset->height, dataset->width})) {}
 
-  // Of V views of B images each.
-  Mixing DrawMixing(absl::Span<const ImageView> views, int64_t images) const;
+  // Of V views of B images each; `mix` as AssembleEach has it.
+  Mixing DrawMixing(absl::Span<const ImageView> views, int64_t images, const at::Tensor& mix) const;
 
   // params i32 [n,7] of the pixels to come of `views`: all but the erased rectangle being nothing where they have a
   // size of their own, as `boxes` says the rest.

@@ -13,6 +13,7 @@
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/equal.h"
 #include "ATen/ops/tensor.h"
+#include "ATen/ops/zeros.h"
 #include "HalideBuffer.h"
 #include "absl/status/status.h"
 #include "gmock/gmock.h"
@@ -538,6 +539,35 @@ TEST(BatcherMixingTest, DrawsPartnersFromTheDataset) {
       }
     }
   }
+}
+
+// A stored view is mixed anew in every epoch, and its pixels stay; what was stored mixed stays as it is.
+TEST(BatcherMixingTest, MixesByANumberOfItsOwn) {
+  const Dataset dataset = MakeImages(3);
+  const std::vector<int64_t> index = {4, 8, 1, 2};
+  const at::Tensor view = at::zeros({2, 4}, at::kLong), mix = at::tensor({5, 9}, at::kLong);
+  const ViewPlan plan = Plan({"crop { pad: 2 }", "mixup {}"}, 3);
+  const Batcher batcher = Batcher::Create(&dataset, plan, Statistics(3), Batcher::Layout::kContiguous).value();
+  const Batcher plain =
+      Batcher::Create(&dataset, Plan({"crop { pad: 2 }"}, 3), Statistics(3), Batcher::Layout::kContiguous).value();
+  const Batch batch = batcher.AssembleEach(index, view, mix).value();
+  const at::Tensor own = plain.Assemble(index, {0})->images[0].to(at::kDouble);
+  for (int64_t v = 0; v < 2; ++v) {
+    for (int64_t b = 0; b < 4; ++b) {
+      const float lambda = plan.mix()->Draw(index[static_cast<size_t>(b)], v == 0 ? 5 : 9, kHeight, kWidth).lambda;
+      EXPECT_EQ(batch.lambda[v][b].item<float>(), lambda);
+      const at::Tensor expected = own[b] * lambda + own[b ^ 1] * (1.0 - lambda);
+      EXPECT_LT((batch.images[v][b] - expected).abs().max().item<double>(), 1e-6);
+    }
+  }
+  for (const at::Tensor& bad : {mix.to(at::kInt), mix.slice(0, 0, 1), mix.unsqueeze(0)}) {
+    EXPECT_THAT(std::string(batcher.AssembleEach(index, view, bad).status().message()),
+                HasSubstr("permitted is contiguous i64 [2]"));
+  }
+  const Batcher stored = Batcher::Create(&dataset, Plan({"mixup {}"}, 3, MixPlan::Partners::kOfDataset), Statistics(3),
+                                         Batcher::Layout::kContiguous)
+                             .value();
+  EXPECT_TRUE(stored.AssembleEach(index, view, mix)->images.equal(stored.AssembleEach(index, view)->images));
 }
 
 TEST(BatcherMixingTest, PartnersMeetInBatchesLargerThanAChunk) {

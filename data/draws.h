@@ -9,8 +9,8 @@
 
 namespace retort::data {
 
-// Words are those of Philox 4x32-10 with key = seed and counter = (image, view, tag + 256 n), n = 0, 1, ...; tag < 256
-// is the step's field number in AugmentStep.
+// Words are those of Philox 4x32-10 with key = seed and counter = (image, view, tag + 256 n), n = 0, 1, ...; tag < 255
+// is the step's field number in AugmentStep; 255 draws partners.
 class Draws {
  public:
   Draws(uint64_t seed, int64_t image, int64_t view, uint32_t tag)

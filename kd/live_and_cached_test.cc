@@ -166,7 +166,7 @@ class LiveAndCachedTest : public ::testing::TestWithParam<const FieldDescriptor*
     task.batcher = &room_->batcher;
     task.evaluator = &room_->batcher;
     for (int64_t i = 0; i < kImages; ++i) task.train_index.push_back(i);
-    // All views in every step, and another one of each image in the second epoch.
+    // One view of each image, all views among those of a step, and another one in the second epoch.
     task.views_of = [](int64_t epoch, absl::Span<const int64_t> index) {
       std::vector<int64_t> views;
       for (const int64_t image : index) views.push_back((image + epoch) % kViews);

@@ -90,7 +90,7 @@ absl::StatusOr<Targets> LiveTeacher::Look(const data::Batch& batch, const Target
   } else {
     const absl::Span<const int64_t> index(batch.index.const_data_ptr<int64_t>(),
                                           static_cast<size_t>(batch.index.numel()));
-    RETORT_ASSIGN_OR_RETURN(const data::Batch own, own_->AssembleEach(index, batch.view));
+    RETORT_ASSIGN_OR_RETURN(const data::Batch own, own_->AssembleEach(index, batch.view, batch.mix));
     images = own.images.flatten(0, 1);
   }
   const at::Tensor labels = batch.labels.repeat({batch.view.size(0)});

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "ATen/CPUGeneratorImpl.h"
+#include "ATen/ops/arange.h"
 #include "ATen/ops/from_blob.h"
 #include "ATen/ops/full.h"
 #include "ATen/ops/isfinite.h"
@@ -146,7 +147,10 @@ struct Measures {
 
 // Both sides' view of a batch.
 absl::StatusOr<Step> LookAt(const TrainingTask& task, absl::Span<const int64_t> index, int64_t epoch) {
-  RETORT_ASSIGN_OR_RETURN(const data::Batch batch, task.batcher->AssembleEach(index, task.views_of(epoch, index)));
+  const at::Tensor view = task.views_of(epoch, index);
+  const int64_t rows = view.size(0);
+  RETORT_ASSIGN_OR_RETURN(const data::Batch batch,
+                          task.batcher->AssembleEach(index, view, at::arange(epoch * rows, (epoch + 1) * rows)));
   const Needs& needs = task.objective->needs();
   const int64_t views = batch.view.size(0);
   Step step;

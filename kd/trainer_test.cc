@@ -257,15 +257,39 @@ class NotingTeacher final : public Teacher {
     const int64_t* const images = batch.index.const_data_ptr<int64_t>();
     batches.emplace_back(images, images + batch.index.numel());
     views.push_back(batch.view[0][0].item<int64_t>());
+    if (batch.lambda.defined()) {
+      const float* const lambda = batch.lambda.const_data_ptr<float>();
+      shares.emplace_back(lambda, lambda + batch.lambda.numel());
+    }
     return teacher_->Look(batch, request);
   }
 
   std::vector<std::vector<int64_t>> batches;
   std::vector<int64_t> views;
+  std::vector<std::vector<double>> shares;  // of each image's own pixels, where they are mixed
 
  private:
   Teacher* teacher_;
 };
+
+// A stored view keeps its pixels, and is mixed anew in every epoch.
+TEST(TrainerTest, EveryEpochMixesAnew) {
+  TinyOptions options;
+  options.objective = kDistillation;
+  options.training = "epochs: 3 batch_size: 17 optimizer { adam {} } augment { mixup {} }";
+  TinyTraining tiny(options);
+  NotingTeacher teacher(tiny.teacher.get());
+  tiny.task.teacher = &teacher;
+  tiny.task.views_of = [](int64_t, absl::Span<const int64_t> index) { return SameView(1, index); };
+  ASSERT_TRUE(Train(tiny.task, RunIn(NewFolder())).ok());
+  ASSERT_THAT(teacher.shares, SizeIs(4));
+  std::set<double> shares;
+  for (size_t epoch = 1; epoch <= 3; ++epoch) {
+    EXPECT_THAT(teacher.shares[epoch], SizeIs(17));
+    shares.insert(teacher.shares[epoch].begin(), teacher.shares[epoch].end());
+  }
+  EXPECT_THAT(shares, SizeIs(51));
+}
 
 TEST(TrainerTest, EveryEpochShowsEveryImageOnceInItsOwnOrder) {
   TinyOptions options;

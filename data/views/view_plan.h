@@ -17,7 +17,7 @@
 
 namespace retort::data {
 
-// Views of the images' own size (AugmentPlan), or of a size of their own (CropPlan), and how those of a batch are mixed
+// Views of the images' own size (AugmentPlan), or of a size of their own (CropPlan), and how two of them are mixed
 // (MixPlan).
 class ViewPlan {
  public:

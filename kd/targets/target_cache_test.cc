@@ -431,14 +431,14 @@ TEST(TargetCacheTest, ReadsAheadWhatDoesNotFitInMemory) {
   posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
   close(fd);
   // The last record ends the file.
-  constexpr int64_t kRecord = kWide * 4;
+  constexpr int64_t kRecord = kWide * 4, kImage = kImages / 2;
   const int64_t pages = kRecord / sysconf(_SC_PAGESIZE);
-  const auto in_memory = [&] { return PagesInMemory(path, size - kRecord, kRecord); };
+  const auto in_memory = [&] { return PagesInMemory(path, size - (kImages - kImage) * kRecord, kRecord); };
   if (in_memory() > 0) GTEST_SKIP() << "this file system keeps files in memory";
-  cache->ReadAhead(Vector({0}), Vector({kImages - 1}));
+  cache->ReadAhead(Vector({0}), Vector({kImage}));
   for (int tries = 0; tries < 200 && in_memory() < pages; ++tries) absl::SleepFor(absl::Milliseconds(25));
   EXPECT_GE(in_memory(), pages);
-  EXPECT_EQ(PagesInMemory(path, size / 2, kRecord), 0);
+  EXPECT_EQ(PagesInMemory(path, size - (kImages - kImage / 2) * kRecord, kRecord), 0);
 }
 
 }  // namespace

@@ -361,9 +361,22 @@ const std::vector<BadConfig>& BadConfigs() {
       {.name = "AllViewsOfAnother",
        .edits = {{"view_use: VIEWS_IN_TURN", "view_use: ALL_VIEWS teacher_view: INDEPENDENT_VIEWS"}},
        .faults = {"$:25:5: stage \"student\": view_use: ALL_VIEWS needs teacher_view: SAME_VIEW"}},
-      {.name = "AFixedViewIsNotChosen",
-       .edits = {{"view_use: VIEWS_IN_TURN", "view_use: VIEWS_IN_TURN teacher_view: FIXED_VIEW"}},
-       .faults = {"$:25:5: stage \"student\": view_use: has no use with FIXED_VIEW, which is stored view 0"}},
+      {.name = "AFixedViewIsOfImages",
+       .edits = {{"view_use: VIEWS_IN_TURN", "teacher_view: FIXED_VIEW"}},
+       .faults =
+           {"$:25:5: stage \"student\": teacher_view: FIXED_VIEW is of images as they are, and \"targets\" are of "
+            "views of an augment stage; make a cache_logits stage with \"data\" instead of \"views\""}},
+      {.name = "AllOfTooManyViews",
+       .edits = {{"view_use: VIEWS_IN_TURN", "view_use: ALL_VIEWS"}, {"count: 5", "count: 1025"}},
+       .faults =
+           {"$:25:5: stage \"student\": view_use: ALL_VIEWS makes steps of 64 x 1025 images; permitted are 65536; "
+            "lower train.batch_size or the augment stage's count"}},
+      {.name = "ContrastOfAllViews",
+       .edits = {{"view_use: VIEWS_IN_TURN", "view_use: ALL_VIEWS"},
+                 {"distill { temperature: 4 form: KL }", "crd {}"},
+                 {"precision: FP16", "precision: FP16 embedding: true"}},
+       .faults = {"$:22:7: stage \"student\": objective.term[1]: \"crd\" remembers one row of an image, and ALL_VIEWS "
+                  "shows several at once; choose another view_use"}},
       {.name = "TeacherViewWithoutTeacher",
        .edits = {{"data: \"cifar\" teacher: \"teacher\"", "data: \"cifar\" teacher_view: FIXED_VIEW"},
                  {"attention { pair { student: \"conv1\" teacher: \"conv1\" } }", "cross_entropy {}"}},
@@ -638,7 +651,9 @@ TEST(LoadPipeline, TeachersMaySeeOtherViews) {
     EXPECT_EQ(load({{"VIEWS_IN_TURN", use}}), absl::OkStatus());
   }
   for (const char* const view : {"teacher_view: INDEPENDENT_VIEWS", "teacher_view: FIXED_VIEW"}) {
-    EXPECT_EQ(load({{"view_use: VIEWS_IN_TURN", view}, {"epochs: 2 batch", "augment { crop {} } epochs: 2 batch"}}),
+    EXPECT_EQ(load({{"view_use: VIEWS_IN_TURN", view},
+                    {"epochs: 2 batch", "augment { crop {} } epochs: 2 batch"},
+                    {"cache_logits { views: \"views\"", "cache_logits { data: \"cifar\""}}),
               absl::OkStatus());
     EXPECT_EQ(load({{"train { optimizer", absl::StrCat(view, " train { augment { crop {} } optimizer")}}),
               absl::OkStatus());

@@ -338,10 +338,15 @@ class Validator {
       if (distill.view_use() == config::Distill::ALL_VIEWS) {
         cursor.Field("view_use").Complain("ALL_VIEWS needs teacher_view: SAME_VIEW");
       }
-      if (distill.teacher_view() == config::Distill::FIXED_VIEW && distill.has_view_use()) {
-        cursor.Field("view_use").Complain("has no use with FIXED_VIEW, which is stored view 0");
+      if (distill.teacher_view() == config::Distill::FIXED_VIEW && !stored.empty()) {
+        cursor.Field("teacher_view")
+            .Complain(
+                "FIXED_VIEW is of images as they are, and \"targets\" are of views of an augment stage; make a "
+                "cache_logits "
+                "stage with \"data\" instead of \"views\"");
       }
     }
+    if (distill.view_use() == config::Distill::ALL_VIEWS) CheckAllViews(distill, cursor);
     if (stored_mixed && distill.train().has_validation()) {
       cursor.Field("train")
           .Field("validation")
@@ -349,6 +354,23 @@ class Validator {
     }
     if (!mixes && distill.mixing() == config::Distill::TEACH_THEN_MIX) {
       cursor.Field("mixing").Complain("TEACH_THEN_MIX needs mixup or cut_mix in train.augment");
+    }
+  }
+
+  void CheckAllViews(const config::Distill& distill, const Cursor& cursor) {
+    constexpr int64_t kMostImages = 65536;
+    const config::Stage* const views = ViewsOf(distill);
+    const int64_t count = views == nullptr ? 1 : views->augment().count(), batch = distill.train().batch_size();
+    if (count * batch > kMostImages) {
+      cursor.Field("view_use")
+          .Complain(absl::StrCat("ALL_VIEWS makes steps of ", batch, " x ", count, " images; permitted are ",
+                                 kMostImages, "; lower train.batch_size or the augment stage's count"));
+    }
+    for (const PlacedTerm& term : Terms(distill.objective(), cursor.Field("objective"))) {
+      if (!term.term.has_crd()) continue;
+      term.cursor.Complain(
+          "\"crd\" remembers one row of an image, and ALL_VIEWS shows several at once; choose another "
+          "view_use");
     }
   }
 
@@ -495,14 +517,18 @@ class Validator {
     }
   }
 
+  // The augment stage whose views `distill`'s targets are of; null where there is none.
+  const config::Stage* ViewsOf(const config::Distill& distill) const {
+    const auto targets = stages_.find(distill.targets());
+    if (targets == stages_.end()) return nullptr;
+    const auto views = stages_.find(pipeline_.stage(targets->second).cache_logits().views());
+    return views == stages_.end() ? nullptr : &pipeline_.stage(views->second);
+  }
+
   // The steps of the views that `distill`'s targets are of.
   const Steps& StoredSteps(const config::Distill& distill) const {
-    const auto targets = stages_.find(distill.targets());
-    if (targets != stages_.end()) {
-      const auto views = stages_.find(pipeline_.stage(targets->second).cache_logits().views());
-      if (views != stages_.end()) return pipeline_.stage(views->second).augment().step();
-    }
-    return config::Augment::default_instance().step();
+    const config::Stage* const views = ViewsOf(distill);
+    return views == nullptr ? config::Augment::default_instance().step() : views->augment().step();
   }
 
   // The steps of the views that a student is trained on, but for mixing that is added to stored ones.

@@ -50,6 +50,7 @@ class TeachersView {
     view->number_ = context.replicate;
     RETORT_ASSIGN_OR_RETURN(view->splits_, OpenInputDataset(context));
     RETORT_ASSIGN_OR_RETURN(const absl::optional<data::ViewPlan> views, OpenInputViews(context));
+    view->mixed_ = views.has_value() && views->mix() != nullptr;
     RETORT_ASSIGN_OR_RETURN(std::vector<LoadedTeacher> teachers, LoadTeachers(context));
     for (auto& [trained, own] : teachers) {
       // Images as they are become what this teacher takes.
@@ -66,6 +67,8 @@ class TeachersView {
   const data::Dataset& dataset() const { return splits_.train; }
   const config::StoredTargets& contents() const { return contents_; }
   int64_t number() const { return number_; }
+  // Whether images have a second label, of which nothing is known here.
+  bool mixed() const { return mixed_; }
 
   struct Seen {
     kd::Targets targets;
@@ -89,6 +92,7 @@ class TeachersView {
   config::StoredTargets contents_;
   kd::TargetRequest request_;
   int64_t number_ = 0;
+  bool mixed_ = false;
   std::unique_ptr<kd::Teacher> teacher_;
 };
 
@@ -212,13 +216,17 @@ absl::StatusOr<StageOutput> RunCacheLogits(const StageContext& context) {
   const auto images = static_cast<double>(view->dataset().size);
   for (auto& [name, error] : errors) error /= static_cast<double>(sampled);
   std::cerr << PrecisionLine(*view, errors) << "\n";
-  const double accuracy = static_cast<double>(correct) / images;
-  const double chance = 1 / static_cast<double>(view->dataset().class_names.size());
-  if (accuracy < 2 * chance) {
-    std::cerr << absl::StreamFormat("warning: the teacher is right about %.1f %% of these images; chance is %.1f %%\n",
-                                    100 * accuracy, 100 * chance);
+  output.metrics = {{"samples", images}};
+  if (!view->mixed()) {
+    const double accuracy = static_cast<double>(correct) / images;
+    const double chance = 1 / static_cast<double>(view->dataset().class_names.size());
+    if (accuracy < 2 * chance) {
+      std::cerr << absl::StreamFormat(
+          "warning: the teacher is right about %.1f %% of these images; chance is %.1f %%\n", 100 * accuracy,
+          100 * chance);
+    }
+    output.metrics.push_back({"teacher_accuracy", accuracy});
   }
-  output.metrics = {{"samples", images}, {"teacher_accuracy", accuracy}};
   for (const auto& [name, error] : errors) output.metrics.push_back({name, error});
   return output;
 }

@@ -1,7 +1,8 @@
 // Runs a teacher once over a view of every training image and stores what it says: shards of targets
 // (kd/target_cache.h), which several processes may make together.
 //
-// Metrics: samples; teacher_accuracy, the share of images whose greatest logit is the label's; kl_1 and kl_4, the mean
+// Metrics: samples; teacher_accuracy, the share of images whose greatest logit is the label's, unless views are
+// mixed; kl_1 and kl_4, the mean
 // KL(teacher || stored) at temperatures 1 and 4; error.<tensor>, the mean relative error of what is stored besides;
 // both of the first images of each shard.
 #pragma once
