@@ -19,14 +19,18 @@ class Side:
     def __init__(self, command, environment):
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         env={**os.environ, **environment})
+        self.ask("list")  # Waits: while it starts, no other is to be measured.
 
-    def rate(self, case):
+    def ask(self, case):
         self.process.stdin.write(case + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:
             sys.exit(f"{self.process.args} ended at case {case}; its message is above")
-        return float(line)
+        return line
+
+    def rate(self, case):
+        return float(self.ask(case))
 
     def end(self):
         self.process.stdin.close()
@@ -39,6 +43,9 @@ def take_turns(cases):
     rounds = {}
     for line in sys.stdin:
         name = line.strip()
+        if name == "list":
+            print(*cases, flush=True)
+            continue
         if name not in rounds:
             rounds[name] = cases[name]()
             rounds[name]()  # Warm-up.
