@@ -216,6 +216,8 @@ std::string Difference(absl::string_view from, absl::string_view to, size_t* cou
   for (const std::string& line : new_lines) {
     if (old_set.count(line) == 0) differences.push_back(absl::StrCat("+", line));
   }
+  // The same lines in another order: of several teachers, whose weights go with their places.
+  if (differences.empty()) differences.push_back("the order or the number of its inputs");
   *count = differences.size();
   constexpr size_t kShown = 6;
   if (differences.size() > kShown) {

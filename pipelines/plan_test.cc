@@ -1,5 +1,7 @@
 #include "retort/pipelines/plan.h"
 
+#include <stdlib.h>
+
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -186,6 +188,33 @@ TEST(DescribePlan, SaysWhatIsMissingAndWhy) {
   EXPECT_THAT(text, HasSubstr("teacher  finetune"));
   EXPECT_THAT(text, HasSubstr("RUN   nothing of this kind is stored"));
   EXPECT_THAT(text, Not(HasSubstr("student")));
+}
+
+// Several teachers: their order decides which weight is whose, and so the key.
+TEST(DescribePlan, NamesTheOrderOfInputs) {
+  const auto plan_of = [](const std::string& teachers) {
+    return PlanOf(Parse(absl::StrCat(kPipeline, R"(
+      stage { name: "second" finetune { data: "data" model { light_nn { } } objective { term { cross_entropy { } } }
+                                        train { optimizer { adam { } } } } }
+      stage { name: "both" cache_logits { data: "data" teacher_weight: [3, 1] teacher: )",
+                                     teachers, " } }")));
+  };
+  const Plan before = plan_of("['teacher', 'second']"), after = plan_of("['second', 'teacher']");
+  const PlannedStage& made = before.stages.back();
+  EXPECT_NE(made.key, after.stages.back().key);
+
+  std::string folder = ::testing::TempDir() + "/plan_XXXXXX";
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  const auto store = ArtifactStore::Open(folder);
+  ASSERT_TRUE(store.ok()) << store.status();
+  auto work = store->Work("cache_logits", made.key);
+  ASSERT_TRUE(work.ok()) << work.status();
+  config::Artifact manifest;
+  manifest.set_kind("cache_logits");
+  const auto published = store->Publish(*std::move(work), made.key_text, {}, manifest);
+  ASSERT_TRUE(published.ok()) << published.status();
+  const std::string text = DescribePlan(after, {after.stages.size() - 1}, &*store);
+  EXPECT_THAT(text, HasSubstr("nearest stored one differs in: the order or the number of its inputs"));
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ StageType TypeOf(config::Stage::KindCase kind) {
     case config::Stage::kReport:
       return {.version = 2, .seeded = false, .numeric = false, .shared = false, .run = RunReport};
     case config::Stage::kExport:
-      return {.version = 1, .seeded = false, .numeric = false, .shared = false, .run = RunExport};
+      return {.version = 2, .seeded = false, .numeric = false, .shared = false, .run = RunExport};
     case config::Stage::KIND_NOT_SET:
       break;
   }
