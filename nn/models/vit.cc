@@ -74,13 +74,17 @@ class Block final : public torch::nn::Module {
                                             .unbind(0);  // each [B,heads,T,D/heads]
     const at::Tensor queries = count == x.size(1) ? qkv[0] : qkv[0].narrow(2, 0, count);
     at::Tensor mixed;
-    if (attention == nullptr) {
+    // On a processor, the fused kernel's backward in bf16 makes small products for each image and head; these are
+    // faster as two products of all.
+    const bool in_parts = x.is_cpu() && x.scalar_type() == at::kBFloat16 && x.requires_grad();
+    if (attention == nullptr && !in_parts) {
       mixed = at::scaled_dot_product_attention(queries, qkv[1], qkv[2], /*attn_mask=*/{},
                                                is_training() ? config_.attention_dropout() : 0);
     } else {
       const double scale = 1 / std::sqrt(static_cast<double>(head_width));
-      *attention = at::softmax(at::matmul(queries * scale, qkv[1].transpose(2, 3)), /*dim=*/3);
-      mixed = at::matmul(at::dropout(*attention, config_.attention_dropout(), is_training()), qkv[2]);
+      const at::Tensor shares = at::softmax(at::matmul(queries * scale, qkv[1].transpose(2, 3)), /*dim=*/3);
+      mixed = at::matmul(at::dropout(shares, config_.attention_dropout(), is_training()), qkv[2]);
+      if (attention != nullptr) *attention = shares;
     }
     return mixed.transpose(1, 2).reshape({x.size(0), count, config_.width()});
   }
