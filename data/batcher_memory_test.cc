@@ -21,6 +21,10 @@ namespace {
 
 constexpr int64_t kBatch = 4096, kImage = 3 * 32 * 32;
 
+// What else a process takes meanwhile: pages of its program, arenas and stacks of threads; and the kernel counts a
+// thread's pages in lumps. A quarter of the batch's bytes before they are numbers (12 MiB): no copy of it goes unseen.
+constexpr int64_t kProcess = 3 << 20;
+
 struct Plan {
   std::string name;
   std::vector<std::string> steps;
@@ -45,14 +49,14 @@ TEST_P(BatcherMemoryTest, IsTheBatchAndWhatIsDrawn) {
   std::vector<int64_t> index(kBatch);
   for (int64_t& i : index) i = static_cast<int64_t>(random() % 128);
 
-  ASSERT_TRUE(batcher.Assemble({1, 2, 3, 4}, {0}).ok());  // makes the threads
+  ASSERT_TRUE(batcher.Assemble({1, 2, 3, 4}, {0}).ok());  // makes the threads and reads most of the program
   absl::StatusOr<Batch> batch;
   const int64_t peak = testing::GrowthOfMemory([&] { batch = batcher.Assemble(index, {0}); }).peak;
   ASSERT_EQ(batch.status(), absl::OkStatus());
   const int64_t images = batch->images.numel() * 4;
   EXPECT_EQ(images, kBatch * kImage * 4);
   EXPECT_GE(peak, images);
-  EXPECT_LE(peak - images, kBatch * GetParam().of_an_image + GetParam().of_all);
+  EXPECT_LE(peak - images, kBatch * GetParam().of_an_image + GetParam().of_all + kProcess);
 }
 
 // Pixels that policies work on at a time. aug_mix has each image and its three chains besides.
