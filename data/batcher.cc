@@ -102,6 +102,10 @@ absl::StatusOr<Batcher> Batcher::Create(const Dataset* dataset, ViewPlan plan, C
   return batcher;
 }
 
+at::Tensor LabelsOf(const Dataset& dataset, const at::Tensor& index) {
+  return Wrap(absl::MakeConstSpan(dataset.labels), {dataset.size}).index_select(0, index);
+}
+
 Batcher::Mixing Batcher::Mixing::Part(int64_t first, int64_t size) const {
   if (!defined()) return {};
   Mixing part = {{}, lambda.narrow(0, first, size), box.narrow(0, first, size), label.narrow(0, first, size), {}};
@@ -111,10 +115,6 @@ Batcher::Mixing Batcher::Mixing::Part(int64_t first, int64_t size) const {
     part.drawn = {drawn.begin() + first, drawn.begin() + first + size};
   }
   return part;
-}
-
-at::Tensor Batcher::Labels(const at::Tensor& index) const {
-  return Wrap(absl::MakeConstSpan(dataset_->labels), {dataset_->size}).index_select(0, index);
 }
 
 at::Tensor Batcher::Images() const {
@@ -188,7 +188,7 @@ absl::StatusOr<Batch> Batcher::AssembleEach(absl::Span<const int64_t> index, con
   batch.index = CopyOf(index);
   batch.view = view;
   batch.mix = mix;
-  batch.labels = Labels(batch.index);
+  batch.labels = LabelsOf(*dataset_, batch.index);
   batch.images = layout_ == Layout::kChannelsLast
                      ? at::empty_strided({v, b, c, h, w}, {b * h * w * c, h * w * c, 1, w * c, c}, at::kFloat)
                      : at::empty({v, b, c, h, w}, at::kFloat);
@@ -203,7 +203,7 @@ absl::StatusOr<Batch> Batcher::AssembleEach(absl::Span<const int64_t> index, con
       for (int64_t i = 0; i < b; ++i) batch.partner.mutable_data_ptr<int64_t>()[i] = Partner(i, b);
       batch.partner_labels = batch.labels.index_select(0, batch.partner).repeat({v, 1});
     } else {
-      batch.partner_labels = Labels(IndexOf(mixing.drawn)).view({v, b});
+      batch.partner_labels = LabelsOf(*dataset_, IndexOf(mixing.drawn)).view({v, b});
     }
   }
   if (v * b == 0) return batch;

@@ -30,6 +30,9 @@ struct Batch {
   at::Tensor partner;         // i64 [B], position in the batch; undefined where it is drawn from the whole data set
 };
 
+// Labels i64 [B] of `index` i64 [B], positions in the data set.
+at::Tensor LabelsOf(const Dataset& dataset, const at::Tensor& index);
+
 // x[v,b,c,h,w] = (pixel / 255 - mean[c]) / std[c] of the view that `plan` draws for (index[b], view[v,b]), pixels
 // outside the image being 0 before normalisation or reflected; 0 where the plan erases.
 //
@@ -101,8 +104,7 @@ class Batcher {
   // Whether views need more than one pass.
   bool InSteps() const { return !plan_.policies().empty() || (plan_.crop() != nullptr && plan_.mix() != nullptr); }
 
-  at::Tensor Images() const;                         // u8 [N,H,W,C]
-  at::Tensor Labels(const at::Tensor& index) const;  // of index [n]
+  at::Tensor Images() const;  // u8 [N,H,W,C]
 
   const Dataset* dataset_;
   ViewPlan plan_;

@@ -48,9 +48,7 @@ absl::Status CheckMap(const std::string& name, const at::Tensor& tap) {
 }
 
 absl::Status CheckLogitsAlone(const TargetRequest& request, absl::string_view whose) {
-  TargetRequest others = request;
-  others.logits = false;
-  if (others.empty()) return absl::OkStatus();
+  if (request.LogitsAlone()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       "of ", whose, " there are logits alone, and the objective reads more; leave those terms out, or use one teacher ",
       "that sees the images themselves"));

@@ -54,9 +54,11 @@ struct TargetRequest : nn::Request {
   std::vector<std::string> maps;  // names of taps
   GradientRequest gradients;
 
-  bool empty() const {
-    return !logits && !embedding && taps.empty() && maps.empty() && !gradients.images && gradients.maps.empty();
+  // Nothing, or logits.
+  bool LogitsAlone() const {
+    return !embedding && taps.empty() && maps.empty() && !gradients.images && gradients.maps.empty();
   }
+  bool empty() const { return !logits && LogitsAlone(); }
 };
 
 // What a term reads of each side.

@@ -9,11 +9,11 @@
 #include "retort/data/io/file.h"
 #include "retort/data/io/status_macros.h"
 #include "retort/kd/presets/presets.h"
-#include "retort/pipelines/config/check_terms.h"
+#include "retort/pipelines/config/checks/check_terms.h"
+#include "retort/pipelines/config/checks/validate.h"
 #include "retort/pipelines/config/fault.h"
 #include "retort/pipelines/config/override.h"
 #include "retort/pipelines/config/text.h"
-#include "retort/pipelines/config/validate.h"
 
 namespace retort::pipelines {
 namespace {

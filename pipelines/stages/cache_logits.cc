@@ -78,9 +78,7 @@ class TeachersView {
     data::Batch batch;
     batch.index = at::tensor(index, at::kLong);
     batch.view = at::full({1, batch.index.size(0)}, number_, at::kLong);
-    std::vector<int64_t> labels;
-    for (const int64_t image : index) labels.push_back(dataset().labels[static_cast<size_t>(image)]);
-    batch.labels = at::tensor(labels, at::kLong);
+    batch.labels = data::LabelsOf(dataset(), batch.index);
     RETORT_ASSIGN_OR_RETURN(kd::Targets targets, teacher_->Look(batch, request_));
     return Seen{std::move(targets), batch.labels};
   }

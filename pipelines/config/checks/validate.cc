@@ -1,4 +1,4 @@
-#include "retort/pipelines/config/validate.h"
+#include "retort/pipelines/config/checks/validate.h"
 
 #include <map>
 #include <set>
@@ -17,6 +17,7 @@
 #include "retort/kd/presets/presets.h"
 #include "retort/kd/targets/target_rows.h"
 #include "retort/nn/key_maps/key_map.h"
+#include "retort/pipelines/config/checks/shape_of_data.h"
 #include "retort/pipelines/config/did_you_mean.h"
 #include "retort/pipelines/config/schema_rules.h"
 
@@ -250,6 +251,12 @@ class Validator {
       CheckTraining(distill.train(), cursor.Field("train"));
       CheckTestSteps(StepsOf(distill), distill.train(), cursor.Field("train"));
     }
+    if (distill.teacher_view() != config::Distill::SAME_VIEW && absl::c_any_of(AllSteps(distill), Mixes)) {
+      cursor.Field("teacher_view")
+          .Complain(
+              "is another view than the student's, so neither can be mixed: leave out mixup and cut_mix, or choose "
+              "SAME_VIEW");
+    }
     if (distill.has_targets()) {
       CheckStoredLesson(distill, cursor);
     } else if (distill.has_data()) {
@@ -282,9 +289,7 @@ class Validator {
     for (int i = 0; i < cache.teacher_size(); ++i) {
       CheckClasses(cache.teacher(i), cache.has_views() ? cache.views() : cache.data(), cursor.Field("teacher", i));
     }
-    kd::TargetRequest others = kd::RequestFor(cache.store());
-    others.logits = false;
-    if (cache.teacher_size() > 1 && !others.empty()) {
+    if (cache.teacher_size() > 1 && !kd::RequestFor(cache.store()).LogitsAlone()) {
       cursor.Field("store").Complain("holds more than logits, of which alone several teachers have a mean");
     }
     const auto views = stages_.find(cache.views());
@@ -321,20 +326,14 @@ class Validator {
             .Field("augment", 0)
             .Complain(
                 "mixes images that \"targets\" teach. Say mixing: TEACH_THEN_MIX to mix the targets alike; or put "
-                "mixup and "
-                "cut_mix into the augment stage, so that the teacher sees the mixed images; or use \"data\" and "
+                "mixup and cut_mix into the augment stage, so that the teacher sees the mixed images; or use \"data\" "
+                "and "
                 "\"teacher\"");
       }
       if (mixes && stored_mixed) {
         cursor.Field("train").Field("augment", 0).Complain("mixes views that the augment stage has mixed already");
       }
     } else {
-      if (mixes || stored_mixed) {
-        cursor.Field("teacher_view")
-            .Complain(
-                "is another view than the student's, so neither can be mixed: leave out mixup "
-                "and cut_mix, or choose SAME_VIEW");
-      }
       if (distill.view_use() == config::Distill::ALL_VIEWS) {
         cursor.Field("view_use").Complain("ALL_VIEWS needs teacher_view: SAME_VIEW");
       }
@@ -342,8 +341,7 @@ class Validator {
         cursor.Field("teacher_view")
             .Complain(
                 "FIXED_VIEW is of images as they are, and \"targets\" are of views of an augment stage; make a "
-                "cache_logits "
-                "stage with \"data\" instead of \"views\"");
+                "cache_logits stage with \"data\" instead of \"views\"");
       }
     }
     if (distill.view_use() == config::Distill::ALL_VIEWS) CheckAllViews(distill, cursor);
@@ -369,8 +367,7 @@ class Validator {
     for (const PlacedTerm& term : Terms(distill.objective(), cursor.Field("objective"))) {
       if (!term.term.has_crd()) continue;
       term.cursor.Complain(
-          "\"crd\" remembers one row of an image, and ALL_VIEWS shows several at once; choose another "
-          "view_use");
+          "\"crd\" remembers one row of an image, and ALL_VIEWS shows several at once; choose another view_use");
     }
   }
 
@@ -379,12 +376,6 @@ class Validator {
     if (distill.has_view_use()) cursor.Field("view_use").Complain("has no use without \"targets\"");
     if (distill.has_teacher_view() && distill.teacher_size() == 0) {
       cursor.Field("teacher_view").Complain("has no use without \"targets\" or \"teacher\"");
-    }
-    if (distill.teacher_view() != config::Distill::SAME_VIEW && absl::c_any_of(distill.train().augment(), Mixes)) {
-      cursor.Field("teacher_view")
-          .Complain(
-              "is another view than the student's, so neither can be mixed: leave out mixup "
-              "and cut_mix, or choose SAME_VIEW");
     }
     if (distill.mixing() == config::Distill::TEACH_THEN_MIX) {
       cursor.Field("mixing").Complain("a live teacher sees the mixed images; TEACH_THEN_MIX needs \"targets\"");
@@ -401,22 +392,21 @@ class Validator {
       cursor.Complain(absl::StrCat(
           "\"", name, "\" needs a teacher; set \"teacher\" beside \"data\", or \"targets\" instead of it"));
     }
-    kd::TargetRequest others = kd::NeedsOf(term).targets;
-    others.logits = false;
-    if (!others.empty() && distill.teacher_size() > 1) {
+    const kd::TargetRequest request = kd::NeedsOf(term).targets;
+    if (!request.LogitsAlone() && distill.teacher_size() > 1) {
       cursor.Complain(absl::StrCat(
-          "\"", name, "\" reads more than logits, of which alone several teachers have a mean; ", "name one teacher"));
+          "\"", name, "\" reads more than logits, of which alone several teachers have a mean; name one teacher"));
     }
-    if (!others.empty() && distill.has_targets() && distill.mixing() == config::Distill::TEACH_THEN_MIX) {
+    if (!request.LogitsAlone() && distill.has_targets() && distill.mixing() == config::Distill::TEACH_THEN_MIX) {
       cursor.Complain(absl::StrCat("\"", name,
-                                   "\" reads more than the teacher's logits, which alone can be mixed; leave ",
-                                   "the term out, or let the teacher see the mixed images: MIX_THEN_TEACH"));
+                                   "\" reads more than the teacher's logits, which alone can be mixed; leave the term "
+                                   "out, or let the teacher see the mixed images: MIX_THEN_TEACH"));
     }
     if (!distill.has_targets()) return;
     const auto targets = stages_.find(distill.targets());
     if (targets == stages_.end() || !pipeline_.stage(targets->second).has_cache_logits()) return;
     const config::Stage& stage = pipeline_.stage(targets->second);
-    const absl::Status status = kd::CheckContents(stage.cache_logits().store(), kd::NeedsOf(term).targets);
+    const absl::Status status = kd::CheckContents(stage.cache_logits().store(), request);
     if (!status.ok())
       cursor.Complain(absl::StrCat("\"", name, "\" and stage \"", stage.name(), "\": ", status.message()));
   }
@@ -545,52 +535,11 @@ class Validator {
 
   // Complains where a model cannot judge images because it was trained on another number of classes.
   void CheckClasses(const std::string& model, const std::string& data, const Cursor& cursor) {
-    const absl::optional<int> known = Classes(model, pipeline_.stage_size());
-    const absl::optional<int> there = Classes(data, pipeline_.stage_size());
-    if (known.has_value() && there.has_value() && *known != *there) {
-      cursor.Complain(
-          absl::StrCat("stage \"", model, "\" is trained on ", *known, " classes, but \"", data, "\" has ", *there));
+    const absl::optional<nn::ModelShape> known = ShapeOfData(pipeline_, model), there = ShapeOfData(pipeline_, data);
+    if (known.has_value() && there.has_value() && known->classes != there->classes) {
+      cursor.Complain(absl::StrCat("stage \"", model, "\" is trained on ", known->classes, " classes, but \"", data,
+                                   "\" has ", there->classes));
     }
-  }
-
-  // The number of classes of the data behind a stage before number `before`; nothing where a reference is wrong.
-  absl::optional<int> Classes(const std::string& name, int before) {
-    const auto found = stages_.find(name);
-    if (found == stages_.end() || found->second >= before) return absl::nullopt;
-    const config::Stage& stage = pipeline_.stage(found->second);
-    switch (stage.kind_case()) {
-      case config::Stage::kIngest:
-        return IngestClasses(stage.ingest());
-      case config::Stage::kFinetune:
-        return Classes(stage.finetune().data(), found->second);
-      case config::Stage::kAugment:
-        return Classes(stage.augment().data(), found->second);
-      case config::Stage::kCacheLogits:
-        return Classes(stage.cache_logits().has_views() ? stage.cache_logits().views() : stage.cache_logits().data(),
-                       found->second);
-      case config::Stage::kDistill:
-        return Classes(stage.distill().has_targets() ? stage.distill().targets() : stage.distill().data(),
-                       found->second);
-      case config::Stage::kEvaluate:
-      case config::Stage::kExport:
-      case config::Stage::kReport:
-      case config::Stage::KIND_NOT_SET:
-        break;
-    }
-    return absl::nullopt;
-  }
-
-  static absl::optional<int> IngestClasses(const config::Ingest& ingest) {
-    switch (ingest.source_case()) {
-      case config::Ingest::kCifar10:
-      case config::Ingest::kProcedural:
-        return 10;
-      case config::Ingest::kCifar100:
-        return ingest.cifar100().fine() ? 100 : 20;
-      case config::Ingest::SOURCE_NOT_SET:
-        break;
-    }
-    return absl::nullopt;
   }
 
   const config::Pipeline& pipeline_;

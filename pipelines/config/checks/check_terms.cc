@@ -1,4 +1,4 @@
-#include "retort/pipelines/config/check_terms.h"
+#include "retort/pipelines/config/checks/check_terms.h"
 
 #include <cstdint>
 #include <map>
@@ -21,6 +21,7 @@
 #include "retort/kd/objective.h"
 #include "retort/kd/presets/presets.h"
 #include "retort/nn/build_model.h"
+#include "retort/pipelines/config/checks/shape_of_data.h"
 #include "retort/pipelines/config/did_you_mean.h"
 
 namespace retort::pipelines {
@@ -91,43 +92,11 @@ class TermChecker {
     return found == pipeline_.stage().end() ? nullptr : &*found;
   }
 
-  // Images and classes of the data behind a stage.
-  absl::optional<nn::ModelShape> Data(const config::Stage& stage) const {
-    switch (stage.kind_case()) {
-      case config::Stage::kIngest:
-        switch (stage.ingest().source_case()) {
-          case config::Ingest::kCifar10:
-          case config::Ingest::kProcedural:
-            return nn::ModelShape{3, 32, 32, 10};
-          case config::Ingest::kCifar100:
-            return nn::ModelShape{3, 32, 32, stage.ingest().cifar100().fine() ? 100 : 20};
-          case config::Ingest::SOURCE_NOT_SET:
-            break;
-        }
-        return absl::nullopt;
-      case config::Stage::kFinetune:
-        return Data(*Find(stage.finetune().data()));
-      case config::Stage::kAugment:
-        return Data(*Find(stage.augment().data()));
-      case config::Stage::kCacheLogits:
-        return Data(
-            *Find(stage.cache_logits().has_views() ? stage.cache_logits().views() : stage.cache_logits().data()));
-      case config::Stage::kDistill:
-        return Data(*Find(stage.distill().has_targets() ? stage.distill().targets() : stage.distill().data()));
-      case config::Stage::kEvaluate:
-      case config::Stage::kExport:
-      case config::Stage::kReport:
-      case config::Stage::KIND_NOT_SET:
-        break;
-    }
-    return absl::nullopt;
-  }
-
   // The model that a stage trains.
   absl::optional<Side> SideOf(const config::Stage& stage) const {
     const config::Training& train = stage.has_finetune() ? stage.finetune().train() : stage.distill().train();
     const absl::StatusOr<data::ViewPlan> views = data::ViewPlan::Create(train.test_augment(), /*seed=*/0);
-    absl::optional<nn::ModelShape> shape = Data(stage);
+    absl::optional<nn::ModelShape> shape = ShapeOfData(pipeline_, stage.name());
     if (!shape.has_value() || !views.ok()) return absl::nullopt;
     const data::ViewPlan::Size size = views->SizeOf({shape->height, shape->width});
     shape->height = size.height;

@@ -1,4 +1,4 @@
-#include "retort/pipelines/config/check_terms.h"
+#include "retort/pipelines/config/checks/check_terms.h"
 
 #include <string>
 #include <vector>
