@@ -14,6 +14,7 @@
 #include "gtest/gtest.h"
 #include "retort/data/io/file.h"
 #include "retort/kd/testing/tiny_training.h"
+#include "retort/testing/new_folder.h"
 
 namespace retort::kd {
 namespace {
@@ -75,7 +76,7 @@ class CheckpointTest : public ::testing::Test {
     }
   }
 
-  const std::string folder_ = testing::NewFolder();
+  const std::string folder_ = retort::testing::NewFolder();
   std::vector<std::string> warnings_;
 };
 

@@ -20,6 +20,7 @@
 #include "retort/kd/testing/tiny_training.h"
 #include "retort/kd/trainer.h"
 #include "retort/nn/build_model.h"
+#include "retort/testing/new_folder.h"
 
 namespace retort::kd {
 namespace {
@@ -175,7 +176,7 @@ class LiveAndCachedTest : public ::testing::TestWithParam<const FieldDescriptor*
     task.training = room_->training;
     task.seed = kSeed;
     TrainingRun run;
-    run.work_dir = testing::NewFolder();
+    run.work_dir = retort::testing::NewFolder();
     int64_t steps = 0;
     run.on_progress = [&steps](const TrainingRun::Progress&) { ++steps; };
     const auto metrics = Train(task, run);

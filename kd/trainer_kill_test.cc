@@ -14,6 +14,7 @@
 #include "retort/data/io/file.h"
 #include "retort/kd/testing/tiny_training.h"
 #include "retort/kd/trainer.h"
+#include "retort/testing/new_folder.h"
 
 namespace retort::kd {
 namespace {
@@ -78,12 +79,12 @@ class TrainerKillTest : public ::testing::Test {
 
 // After every single step, before its checkpoint: the step is lost, so the one that kills gets further each time.
 TEST_F(TrainerKillTest, KilledAfterEveryStep) {
-  const std::string whole = testing::NewFolder();
+  const std::string whole = retort::testing::NewFolder();
   ASSERT_FALSE(Killed(Start(whole)));
   const int64_t steps = shared_->steps;
   ASSERT_EQ(steps, 15);
 
-  const std::string folder = testing::NewFolder();
+  const std::string folder = retort::testing::NewFolder();
   int64_t kills = 0;
   const auto kill_in_second_step = [this] {
     if (shared_->steps == 2) raise(SIGKILL);
@@ -98,13 +99,13 @@ TEST_F(TrainerKillTest, KilledAfterEveryStep) {
 
 // From outside, a random moment after a random step: in a step, in a checkpoint, in a resume.
 TEST_F(TrainerKillTest, KilledAtRandomMoments) {
-  const std::string whole = testing::NewFolder();
+  const std::string whole = retort::testing::NewFolder();
   ASSERT_FALSE(Killed(Start(whole)));
 
   std::mt19937 random(11);
   int64_t kills = 0, resumed = 0;
   for (int round = 0; round < 50 && (kills < 12 || resumed < 4); ++round) {
-    const std::string folder = testing::NewFolder();
+    const std::string folder = retort::testing::NewFolder();
     bool killed = true;
     while (killed) {
       const pid_t child = Start(folder);

@@ -20,14 +20,15 @@
 #include "retort/data/io/file.h"
 #include "retort/data/split.h"
 #include "retort/kd/testing/tiny_training.h"
+#include "retort/testing/new_folder.h"
 
 namespace retort::kd {
 namespace {
 
+using retort::testing::NewFolder;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using testing::NewFolder;
 using ::testing::SizeIs;
 using testing::TinyModel;
 using testing::TinyOptions;

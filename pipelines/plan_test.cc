@@ -1,7 +1,5 @@
 #include "retort/pipelines/plan.h"
 
-#include <stdlib.h>
-
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -9,12 +7,14 @@
 #include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
 
+#include "retort/testing/new_folder.h"
+
 namespace retort::pipelines {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr char kPipeline[] = R"(
   name: "test" seed: 7
@@ -203,9 +203,7 @@ TEST(DescribePlan, NamesTheOrderOfInputs) {
   const PlannedStage& made = before.stages.back();
   EXPECT_NE(made.key, after.stages.back().key);
 
-  std::string folder = ::testing::TempDir() + "/plan_XXXXXX";
-  ASSERT_NE(mkdtemp(folder.data()), nullptr);
-  const auto store = ArtifactStore::Open(folder);
+  const auto store = ArtifactStore::Open(retort::testing::NewFolder());
   ASSERT_TRUE(store.ok()) << store.status();
   auto work = store->Work("cache_logits", made.key);
   ASSERT_TRUE(work.ok()) << work.status();

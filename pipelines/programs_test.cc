@@ -1,6 +1,5 @@
 // The real programs on a tiny experiment: what a user sees.
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -25,6 +24,7 @@
 #include "retort/data/io/file.h"
 #include "retort/data/io/safetensors.h"
 #include "retort/pipelines/store/artifact_store.h"
+#include "retort/testing/new_folder.h"
 #include "retort/testing/subprocess.h"
 
 namespace retort::pipelines {
@@ -71,12 +71,7 @@ stage { name: "results" report { run: "teacher" run: "student" } }
 
 class ProgramsTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string folder = absl::StrCat(::testing::TempDir(), "/programs_XXXXXX");
-    ASSERT_NE(mkdtemp(folder.data()), nullptr);
-    folder_ = folder;
-    Write("tiny.textproto", kTiny);
-  }
+  void SetUp() override { Write("tiny.textproto", kTiny); }
 
   std::string Path(const std::string& name) const { return absl::StrCat(folder_, "/", name); }
 
@@ -110,7 +105,7 @@ class ProgramsTest : public ::testing::Test {
     return results;
   }
 
-  std::string folder_;
+  const std::string folder_ = retort::testing::NewFolder();
 };
 
 TEST_F(ProgramsTest, RunsOnceAndThenFindsEverything) {

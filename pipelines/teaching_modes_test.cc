@@ -1,6 +1,4 @@
 // What student and teacher see, told apart by what comes out: stages that must be alike are, to the last bit.
-#include <stdlib.h>
-
 #include <cmath>
 #include <fstream>
 #include <map>
@@ -15,6 +13,7 @@
 #include "nlohmann/json.hpp"
 
 #include "retort/data/io/file.h"
+#include "retort/testing/new_folder.h"
 #include "retort/testing/subprocess.h"
 
 namespace retort::pipelines {
@@ -66,10 +65,6 @@ std::string Student(const std::string& name, const std::string& source, const st
 // A store, and where the stages of a config lie in it.
 class Experiment {
  public:
-  Experiment() : folder_(absl::StrCat(::testing::TempDir(), "/modes_XXXXXX")) {
-    EXPECT_NE(mkdtemp(folder_.data()), nullptr);
-  }
-
   // Runs `program`; returns what it says of errors and progress.
   std::string operator()(const std::string& program, const std::string& students) {
     std::ofstream(folder_ + "/modes.textproto") << kStages << students;
@@ -104,7 +99,7 @@ class Experiment {
   }
 
  private:
-  std::string folder_;
+  const std::string folder_ = retort::testing::NewFolder();
   std::map<std::string, std::string> folders_;
 };
 

@@ -14,6 +14,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "retort/testing/new_folder.h"
+
 namespace retort::data {
 namespace {
 
@@ -24,11 +26,6 @@ using ::testing::UnorderedElementsAre;
 // A new, empty folder for each test.
 class FileTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = ::testing::TempDir() + "/file_test_XXXXXX";
-    ASSERT_NE(mkdtemp(folder_.data()), nullptr);
-  }
-
   std::string Path(const std::string& name) const { return folder_ + "/" + name; }
 
   std::vector<std::string> Names() const {
@@ -42,7 +39,7 @@ class FileTest : public ::testing::Test {
     return names;
   }
 
-  std::string folder_;
+  const std::string folder_ = retort::testing::NewFolder();
 };
 
 TEST_F(FileTest, WhatIsWrittenIsRead) {

@@ -17,6 +17,7 @@
 #include "gtest/gtest.h"
 
 #include "retort/data/io/file.h"
+#include "retort/testing/new_folder.h"
 
 namespace retort::data {
 namespace {
@@ -93,11 +94,6 @@ TEST(CifarRecordsTest, DamageIsNamed) {
 // A data folder of each test's own.
 class CifarTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = ::testing::TempDir() + "/cifar_test_XXXXXX";
-    ASSERT_NE(mkdtemp(folder_.data()), nullptr);
-  }
-
   // A file that starts with `start` and is zero up to `size`; zeros take no room on disk.
   void Put(const std::string& name, const std::string& start, int64_t size) {
     const std::string path = folder_ + "/" + name;
@@ -148,7 +144,7 @@ class CifarTest : public ::testing::Test {
     archive_write_free(writer);
   }
 
-  std::string folder_;
+  const std::string folder_ = retort::testing::NewFolder();
 };
 
 // Official sizes make these tests slow, so each reads them as few times as it can.

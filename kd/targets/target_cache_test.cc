@@ -29,6 +29,7 @@
 #include "retort/kd/testing/tiny_training.h"
 #include "retort/nn/weights.h"
 #include "retort/testing/interrupt.h"
+#include "retort/testing/new_folder.h"
 
 namespace retort::kd {
 namespace {
@@ -75,7 +76,7 @@ int64_t Label(int64_t image) { return image % kClasses; }
 
 // The shards of all views, each filled image by image.
 std::vector<TargetCache::View> Write(const config::StoredTargets& contents, int64_t shard = kShard) {
-  const std::string folder = testing::NewFolder();
+  const std::string folder = retort::testing::NewFolder();
   std::vector<TargetCache::View> views;
   for (int64_t v = 0; v < kViews; ++v) {
     views.push_back({v, "identity " + std::to_string(v), {}});
@@ -135,7 +136,7 @@ TEST(TargetCacheTest, RecordsAreAsSmallAsTheirTypes) {
     Targets targets;
     targets.logits = Rows(0, 0, {0, 1, 2}, {100});
     EXPECT_TRUE(builder.Append(targets, Vector({0, 1, 2})).ok());
-    const std::string path = testing::NewFolder() + "/shard";
+    const std::string path = retort::testing::NewFolder() + "/shard";
     EXPECT_TRUE(builder.Write(path).ok());
     const auto file = data::SafetensorsFile::Open(path);
     EXPECT_TRUE(file.ok()) << file.status();
@@ -238,7 +239,7 @@ TEST(TargetShardBuilderTest, RefusesWhatDoesNotFitAndStaysAsItWas) {
   targets.embedding[0][0] = NAN;
   refused(targets, {2}, "embedding holds NaN");
 
-  const std::string path = testing::NewFolder() + "/shard";
+  const std::string path = retort::testing::NewFolder() + "/shard";
   const absl::Status early = builder.Write(path);
   EXPECT_EQ(early.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(early.message(), HasSubstr("only 2 of the 3 images"));
@@ -258,7 +259,7 @@ TEST(TargetShardBuilderTest, BytesDoNotDependOnBatches) {
       for (int64_t i = first; i < first + batch; ++i) images.push_back(i);
       ASSERT_TRUE(builder.Append(TargetsOf(0, images), Vector(images)).ok());
     }
-    const std::string path = testing::NewFolder() + "/shard";
+    const std::string path = retort::testing::NewFolder() + "/shard";
     ASSERT_TRUE(builder.Write(path).ok());
     bytes[batch / 2] = *data::ReadFile(path);
   }
@@ -281,11 +282,11 @@ TEST(TargetShardBuilderTest, AFullDiskLosesNothing) {
     }
     return 0;
   };
-  const std::string whole = testing::NewFolder();
+  const std::string whole = retort::testing::NewFolder();
   ASSERT_EQ(fill(whole), 0);
   int failures = 0;
   for (int call = 0;; ++call) {
-    const std::string folder = testing::NewFolder();
+    const std::string folder = retort::testing::NewFolder();
     const retort::testing::ChildEnd end = retort::testing::RunAndFail(call, ENOSPC, [&] { return fill(folder); });
     if (!end.interrupted) break;
     EXPECT_TRUE(end.exit_code == 0 || end.exit_code == static_cast<int>(absl::StatusCode::kResourceExhausted))
@@ -415,7 +416,7 @@ int64_t PagesInMemory(const std::string& path, int64_t from, int64_t bytes) {
 
 TEST(TargetCacheTest, ReadsAheadWhatDoesNotFitInMemory) {
   constexpr int64_t kImages = 64, kWide = 32768;  // records of 128 kB
-  const std::string path = testing::NewFolder() + "/wide";
+  const std::string path = retort::testing::NewFolder() + "/wide";
   TargetShardBuilder builder(Parse("precision: FP32"), {"wide", 0, 0, kImages});
   Targets targets;
   targets.logits = at::full({1, kWide}, 0.5);

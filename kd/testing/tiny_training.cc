@@ -1,7 +1,5 @@
 #include "retort/kd/testing/tiny_training.h"
 
-#include <stdlib.h>
-
 #include <algorithm>
 #include <numeric>
 #include <random>
@@ -19,6 +17,7 @@
 #include "gtest/gtest.h"
 
 #include "retort/kd/targets/target_rows.h"
+#include "retort/testing/new_folder.h"
 
 namespace retort::kd::testing {
 namespace {
@@ -131,7 +130,7 @@ TargetCache CacheOf(Teacher& teacher, const data::Batcher& batcher, int64_t imag
   request.logits = true;
   std::vector<TargetCache::View> all;
   for (int64_t view = 0; view < views; ++view) {
-    const std::string folder = NewFolder();
+    const std::string folder = retort::testing::NewFolder();
     all.push_back({view, absl::StrCat("identity of view ", view), {}});
     for (int64_t first = 0; first < images; first += contents.shard_size()) {
       const ShardPlace place = {all.back().identity, view, first,
@@ -170,11 +169,5 @@ std::string Bytes(const std::vector<nn::NamedTensor>& tensors) {
 }
 
 std::string Weights(const nn::Model& model) { return Bytes(model.Parameters()) + Bytes(model.Buffers()); }
-
-std::string NewFolder() {
-  std::string folder = absl::StrCat(::testing::TempDir(), "/retort_XXXXXX");
-  EXPECT_NE(mkdtemp(folder.data()), nullptr);
-  return folder;
-}
 
 }  // namespace retort::kd::testing

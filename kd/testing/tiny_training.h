@@ -89,7 +89,4 @@ std::string Bytes(const std::vector<nn::NamedTensor>& tensors);
 // Bytes of all parameters and buffers.
 std::string Weights(const nn::Model& model);
 
-// A new empty folder.
-std::string NewFolder();
-
 }  // namespace retort::kd::testing

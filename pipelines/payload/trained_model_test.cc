@@ -1,17 +1,17 @@
 #include "retort/pipelines/payload/trained_model.h"
 
-#include <stdlib.h>
-
 #include <fstream>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "retort/testing/new_folder.h"
+
 namespace retort::pipelines {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 // Two 8x8 images: all pixels 0 in one, all 255 in the other, so mean and standard deviation are 0.5.
 data::Dataset TwoImages(int64_t channels) {
@@ -31,17 +31,16 @@ config::Model SmallModel() {
   return model;
 }
 
-class TrainedModelTest : public testing::Test {
+class TrainedModelTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string folder = testing::TempDir() + "/trained_model_XXXXXX";
-    ASSERT_NE(mkdtemp(folder.data()), nullptr);
-    artifact_.folder = folder;
+    artifact_.folder = retort::testing::NewFolder();
     auto model = nn::BuildModel(SmallModel(), ShapeOf(dataset_, {}), /*seed=*/5, /*channels_last=*/true);
     ASSERT_TRUE(model.ok()) << model.status();
     model_ = *std::move(model);
-    ASSERT_TRUE(
-        SaveTrainedModel(folder, *model_, SmallModel(), dataset_, data::ComputeChannelStatistics(dataset_), {}).ok());
+    ASSERT_TRUE(SaveTrainedModel(artifact_.folder, *model_, SmallModel(), dataset_,
+                                 data::ComputeChannelStatistics(dataset_), {})
+                    .ok());
   }
 
   const data::Dataset dataset_ = TwoImages(3);

@@ -26,6 +26,7 @@
 #include "retort/data/io/sha256.h"
 #include "retort/data/io/status_macros.h"
 #include "retort/testing/interrupt.h"
+#include "retort/testing/new_folder.h"
 
 namespace retort::pipelines {
 namespace {
@@ -52,17 +53,11 @@ std::string Digits() { return Key().substr(0, 16); }
 class Folders : public ::testing::Environment {
  public:
   void SetUp() override {
-    root_ =
-        absl::StrCat(access("/dev/shm", W_OK) == 0 ? "/dev/shm" : ::testing::TempDir(), "/artifact_store_test_XXXXXX");
-    ASSERT_NE(mkdtemp(root_.data()), nullptr);
+    root_ = access("/dev/shm", W_OK) == 0 ? retort::testing::NewFolderIn("/dev/shm") : retort::testing::NewFolder();
   }
   void TearDown() override { std::filesystem::remove_all(root_); }
 
-  std::string New() {
-    std::string folder = absl::StrCat(root_, "/XXXXXX");
-    EXPECT_NE(mkdtemp(folder.data()), nullptr);
-    return folder;
-  }
+  std::string New() { return retort::testing::NewFolderIn(root_); }
 
  private:
   std::string root_;

@@ -25,6 +25,7 @@
 
 #include "retort/data/io/file.h"
 #include "retort/data/io/sha256.h"
+#include "retort/testing/new_folder.h"
 
 namespace retort::tools {
 namespace {
@@ -155,8 +156,6 @@ class DownloadTest : public ::testing::Test {
   void SetUp() override {
     // The loopback server is reached without a proxy.
     setenv("no_proxy", "127.0.0.1", 1);
-    folder_ = ::testing::TempDir() + "/download_test_XXXXXX";
-    ASSERT_NE(mkdtemp(folder_.data()), nullptr);
     for (int i = 0; i < 100000; ++i) content_ += static_cast<char>(i % 251 ^ i / 251);
   }
 
@@ -189,7 +188,7 @@ class DownloadTest : public ::testing::Test {
     EXPECT_EQ(data::ReadFile(path).status().code(), absl::StatusCode::kNotFound) << path;
   }
 
-  std::string folder_;
+  const std::string folder_ = retort::testing::NewFolder();
   std::string content_;
 };
 

@@ -1,7 +1,6 @@
 #include "retort/tools/store/store_command.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include "retort/data/io/file.h"
 #include "retort/data/io/sha256.h"
 #include "retort/pipelines/store/artifact_store.h"
+#include "retort/testing/new_folder.h"
 
 namespace retort::tools {
 namespace {
@@ -32,14 +32,8 @@ struct Result {
   std::string err;
 };
 
-class StoreCommandTest : public testing::Test {
+class StoreCommandTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    root_ = absl::StrCat(testing::TempDir(), "store_XXXXXX");
-    ASSERT_NE(mkdtemp(root_.data()), nullptr);
-    root_ = ArtifactStore::Open(root_)->root();
-  }
-
   Result Run(std::vector<std::string> arguments) {
     arguments.push_back(absl::StrCat("--store=", root_));
     std::ostringstream out, err;
@@ -74,7 +68,7 @@ class StoreCommandTest : public testing::Test {
     std::ofstream(absl::StrCat(root_, "/", kind, "/", key.substr(0, 16), "/weights")) << "damaged";
   }
 
-  std::string root_;
+  const std::string root_ = ArtifactStore::Open(retort::testing::NewFolder())->root();
 };
 
 // SHA-256 of these texts, by sha256sum.
@@ -206,7 +200,7 @@ TEST_F(StoreCommandTest, WrongUsageIs64) {
 }
 
 TEST(StoreCommand, MissingStoreIs66AndIsNotMade) {
-  const std::string root = absl::StrCat(testing::TempDir(), "no_such_store");
+  const std::string root = absl::StrCat(::testing::TempDir(), "no_such_store");
   std::ostringstream out, err;
   EXPECT_EQ(RunStoreCommand({"list", "--store=" + root}, out, err), 66);
   EXPECT_THAT(err.str(), HasSubstr("name one with --store"));

@@ -1,30 +1,24 @@
 #include "retort/pipelines/stages/testing/stage_room.h"
 
-#include <stdlib.h>
-
 #include <memory>
 #include <random>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
 
 #include "retort/data/dataset.h"
 #include "retort/nn/build_model.h"
 #include "retort/pipelines/payload/trained_model.h"
+#include "retort/testing/new_folder.h"
 
 namespace retort::pipelines::testing {
 namespace {
 
-constexpr int64_t kSide = 8;
+using retort::testing::NewFolder;
 
-std::string NewFolder() {
-  std::string folder = absl::StrCat(::testing::TempDir(), "/retort_XXXXXX");
-  EXPECT_NE(mkdtemp(folder.data()), nullptr);
-  return folder;
-}
+constexpr int64_t kSide = 8;
 
 data::Dataset Noise() {
   std::mt19937 random(5);
