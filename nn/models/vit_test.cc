@@ -1,7 +1,8 @@
-// What reference_test cannot see: dropout, drop path, attention on demand, refused options.
+// What reference_test cannot see: dropout, drop path, attention on demand, training in bf16, refused options.
 #include "retort/nn/models/vit.h"
 
 #include <cmath>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -196,6 +197,75 @@ TEST(VitAttentionTest, ProbabilitiesAddUpToOne) {
   const at::Tensor& attention = outputs.taps.at("block1.attention");
   EXPECT_EQ(attention.sizes().vec(), (std::vector<int64_t>{kBatch, 2, 3, 3}));
   EXPECT_LE((attention.sum(3) - 1).abs().max().item<double>(), 1e-6);
+}
+
+// Seventeen tokens, two blocks, two heads of width 12, so that the scale is not a power of two. Weights are exact in
+// bf16, and such that each linear layer keeps the variance of its input; queries, keys and scores have variance 1.
+std::unique_ptr<Model> MakeExact(at::ScalarType type) {
+  at::manual_seed(42);
+  std::unique_ptr<Model> model = MakeVit(Config("patch: 4 width: 24 heads: 2 depth: 2"), {3, 16, 16, 10}).value();
+  const at::NoGradGuard no_grad;
+  for (auto [name, parameter] : model->Parameters()) {
+    if (parameter.dim() == 2) parameter.normal_(0, 1 / std::sqrt(static_cast<double>(parameter.size(1))));
+    parameter.set_data(parameter.detach().to(at::kBFloat16).to(type));
+  }
+  return model;
+}
+
+// Of variance 1, in bf16.
+at::Tensor Noise(const std::vector<int64_t>& sizes, uint64_t seed) {
+  at::manual_seed(seed);
+  return at::randn(sizes).to(at::kBFloat16);
+}
+
+double RelativeError(const at::Tensor& found, const at::Tensor& exact) {
+  const at::Tensor norm = exact.to(at::kDouble).norm();
+  return ((found.to(at::kDouble) - exact.to(at::kDouble)).norm() / norm).item<double>();
+}
+
+// Relative to a tensor, in root mean square. A rounding to bf16, which has 8 bits, errs by 1/256 of its element at most
+// and evenly up to that, so by 1/256/sqrt(3). Errors are independent, so their squares add up; layers neither amplify
+// nor damp them, as MakeExact() has them.
+double ErrorOfRoundings(double count) { return std::sqrt(count / 3) / 256; }
+
+// From images to logits: patches and their positions; in each block 13, which are two norms, two sums, GELU, four
+// linear layers, scaled queries, scores, shares and their mix; the last norm and the head.
+constexpr double kRoundings = 2 + 2 * 13 + 2;
+
+// Where gradients are wanted, attention is made of two products, else it is the fused kernel.
+TEST(VitBf16Test, LogitsOfTrainingAreThoseWithoutGradients) {
+  const std::unique_ptr<Model> model = MakeExact(at::kBFloat16);
+  const at::Tensor images = Noise({32, 3, 16, 16}, 1);
+  const at::Tensor logits = model->Forward(images, {}).logits;
+  ASSERT_TRUE(logits.requires_grad());
+  const at::NoGradGuard no_grad;
+  EXPECT_LE(RelativeError(logits, model->Forward(images, {}).logits), ErrorOfRoundings(2 * kRoundings));
+}
+
+// Of the weights of queries, keys and values each alone, since values have the largest gradients.
+TEST(VitBf16Test, GradientsAreThoseOfF32) {
+  std::vector<NamedTensor> parameters;
+  std::vector<std::vector<at::Tensor>> gradients;
+  for (const at::ScalarType type : {at::kBFloat16, at::kFloat}) {
+    const std::unique_ptr<Model> model = MakeExact(type);
+    parameters = model->Parameters();
+    std::vector<at::Tensor> inputs;
+    for (const auto& [name, parameter] : parameters) inputs.push_back(parameter);
+    const at::Tensor logits = model->Forward(Noise({32, 3, 16, 16}, 1).to(type), {}).logits;
+    gradients.push_back(torch::autograd::grad({(logits * Noise({32, 10}, 2).to(type)).sum()}, inputs));
+  }
+  // There are as many roundings on the way back, and the derivatives of the 15 layers that are not linear (in each
+  // block two norms, scores by queries and by keys, shares, their mix, GELU; the last norm) are taken at rounded
+  // inputs.
+  const double bound = ErrorOfRoundings(kRoundings + 15 * kRoundings);
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const std::string& name = parameters[i].first;
+    const int64_t parts = name.find("qkv.weight") == std::string::npos ? 1 : 3;
+    const auto found = gradients[0][i].chunk(parts), exact = gradients[1][i].chunk(parts);
+    for (size_t part = 0; part < found.size(); ++part) {
+      EXPECT_LE(RelativeError(found[part], exact[part]), bound) << name << " part " << part;
+    }
+  }
 }
 
 TEST(MakeVitTest, RefusesBadCombinationsByName) {
