@@ -91,16 +91,22 @@ absl::Status ForEach(int batch, absl::FunctionRef<absl::Status(int)> work) {
 
 // Of one axis: what pixels are made of, and the first and the last but one of the source that they need.
 struct Axis {
-  int taps;
+  int taps, weight_stride;  // each pixel's weights, and from one's first to the next one's
   const int32_t* weight;
   std::vector<int32_t> first;  // relative to begin
   int begin, end;
 
-  Axis(const int32_t* absolute_first, const int32_t* weights, int size, int tap_count)
-      : taps(tap_count), weight(weights), first(absolute_first, absolute_first + size) {
+  Axis(const int32_t* absolute_first, const int32_t* weights, int size, int tap_count, int stride)
+      : taps(tap_count), weight_stride(stride), weight(weights), first(absolute_first, absolute_first + size) {
     begin = *std::min_element(first.begin(), first.end());
     end = *std::max_element(first.begin(), first.end()) + taps;
     for (int32_t& at : first) at -= begin;
+  }
+
+  Buffer<int32_t, 3> weights() const {
+    const int size = static_cast<int>(first.size());
+    const halide_dimension_t dimensions[] = {{0, taps, 1}, {0, size, weight_stride}, {0, 1, 0}};
+    return Buffer<int32_t, 3>(const_cast<int32_t*>(weight), 3, dimensions);
   }
 };
 
@@ -114,8 +120,7 @@ absl::Status ResizeOne(const uint8_t* image, int64_t row_stride, Axis x, Axis y,
   Buffer<uint8_t, 3> source(const_cast<uint8_t*>(image) + y.begin * row_stride + int64_t{x.begin} * channels, 3, rows);
   Buffer<int64_t, 1> index(&zero, 1);
   Buffer<int32_t, 2> x_first(x.first.data(), output.dim[0].extent, 1), y_first(y.first.data(), output.dim[1].extent, 1);
-  Buffer<int32_t, 3> x_weight(const_cast<int32_t*>(x.weight), x.taps, output.dim[0].extent, 1);
-  Buffer<int32_t, 3> y_weight(const_cast<int32_t*>(y.weight), y.taps, output.dim[1].extent, 1);
+  Buffer<int32_t, 3> x_weight = x.weights(), y_weight = y.weights();
   Buffer<int32_t, 2> erase_buffer(erase, 4, 1);
   View view(output, {output.dim[0], output.dim[1], output.dim[2], {0, 1, 0}});
   view.buffer.host += int64_t{b} * output.dim[3].stride * output.type.bytes();
@@ -245,28 +250,109 @@ ResampleWeights ColumnWeights(const CropResizeParams& p, Filter filter, int heig
   return weights;
 }
 
-// Copies views' weights, each with its own number of taps, into one table of as many taps as any has.
-void Tabulate(const std::vector<ResampleWeights>& views, int size, int source, Buffer<int32_t, 2>& first,
-              Buffer<int32_t, 3>& weight) {
-  int taps = 1;
-  for (const ResampleWeights& view : views) taps = std::max(taps, view.taps);
-  const int batch = static_cast<int>(views.size());
+// Copies views' weights along one axis, weights_of(b) with its own number of taps, into one table with room for as many
+// as any has.
+template <typename WeightsOf>
+void Tabulate(int batch, int size, WeightsOf weights_of, Buffer<int32_t, 2>& first, Buffer<int32_t, 3>& weight,
+              std::vector<int>& taps) {
+  std::vector<ResampleWeights> views;
+  int most = 1;
+  for (int b = 0; b < batch; ++b) {
+    views.push_back(weights_of(static_cast<size_t>(b)));
+    taps.push_back(views.back().taps);
+    most = std::max(most, taps.back());
+  }
   first = Buffer<int32_t, 2>(size, batch);
-  weight = Buffer<int32_t, 3>(taps, size, batch);
+  weight = Buffer<int32_t, 3>(most, size, batch);
   std::fill_n(weight.data(), weight.number_of_elements(), 0);  // fill() wants one element at least.
   for (int b = 0; b < batch; ++b) {
     const ResampleWeights& view = views[static_cast<size_t>(b)];
+    std::copy(view.first.begin(), view.first.end(), &first(0, b));
     for (int o = 0; o < size; ++o) {
-      const int at = std::min(view.first[static_cast<size_t>(o)], source - taps);
-      const int shift = view.first[static_cast<size_t>(o)] - at;
-      first(o, b) = at;
-      for (int t = 0; t < view.taps; ++t) {
-        const int32_t value =
-            view.weight[static_cast<size_t>(o) * static_cast<size_t>(view.taps) + static_cast<size_t>(t)];
-        weight(t + shift, o, b) = value;
-      }
+      std::copy_n(&view.weight[static_cast<size_t>(o) * static_cast<size_t>(view.taps)], view.taps, &weight(0, o, b));
     }
   }
+}
+
+void CheckTaps(CheckArguments& check, absl::string_view name, const std::vector<int>& taps, int batch, int most) {
+  check.Condition(taps.size() == static_cast<size_t>(batch), [&] {
+    return absl::StrFormat("%s has %d numbers; give B = %d, as MakeCropResizeTables does", name, taps.size(), batch);
+  });
+  for (size_t b = 0; check.ok() && b < taps.size(); ++b) {
+    check.Condition(taps[b] >= 1 && taps[b] <= most, [&] {
+      return absl::StrFormat("%s[%d] is %d; the table has room for 1..%d", name, b, taps[b], most);
+    });
+  }
+}
+
+// What both ops with tables demand of all but images and output, which is known to be right.
+void CheckTables(CheckArguments& check, CropResizeTables& tables, const halide_buffer_t* scale,
+                 const halide_buffer_t* offset, const halide_buffer_t* erased, const halide_buffer_t& output,
+                 const Device& device) {
+  const int batch = output.dim[3].extent, height = output.dim[1].extent, width = output.dim[0].extent;
+  const int x_most = tables.x_weight.dim(0).extent(), y_most = tables.y_weight.dim(0).extent();
+  CheckTable(check, "x_first", tables.x_first, "[B,W']", {batch, width});
+  CheckTable(check, "x_weight", tables.x_weight, "[B,W',T]", {batch, width, x_most});
+  CheckTable(check, "y_first", tables.y_first, "[B,H']", {batch, height});
+  CheckTable(check, "y_weight", tables.y_weight, "[B,H',U]", {batch, height, y_most});
+  CheckTable(check, "erase", tables.erase, "[B,4]", {batch, 4});
+  CheckTaps(check, "x_taps", tables.x_taps, batch, x_most);
+  CheckTaps(check, "y_taps", tables.y_taps, batch, y_most);
+  check.Grid("rows of blocks of 8 rows", (height + 7) / 8);
+  CheckPerChannel(check, "scale", scale, output, device);
+  CheckPerChannel(check, "offset", offset, output, device);
+  CheckPerChannel(check, "erased", erased, output, device);
+}
+
+// On the host, what view b's tables say of an image with these sides.
+void CheckView(CheckArguments& check, CropResizeTables& tables, int b, int image_height, int image_width,
+               halide_type_t type) {
+  if (!check.ok()) return;
+  if (type == halide_type_of<uint8_t>()) CheckNothingErased(check, b, tables.erase(2, b), tables.erase(3, b));
+  const auto inside = [b](const Buffer<int32_t, 2>& first, int taps, int size) {
+    const int32_t* begin = &first(0, b);
+    return std::all_of(begin, begin + first.dim(0).extent(), [&](int32_t at) { return at >= 0 && at <= size - taps; });
+  };
+  const auto at = static_cast<size_t>(b);
+  check.Condition(
+      inside(tables.x_first, tables.x_taps[at], image_width) && inside(tables.y_first, tables.y_taps[at], image_height),
+      [&] { return absl::StrFormat("tables of view %d lead out of the image", b); });
+}
+
+// View b on the host, of tables that CheckView has seen.
+absl::Status ResizeByTables(const uint8_t* image, int64_t row_stride, CropResizeTables& tables, halide_buffer_t* scale,
+                            halide_buffer_t* offset, halide_buffer_t* erased, const halide_buffer_t& output, int b) {
+  const auto at = static_cast<size_t>(b);
+  const Axis x(&tables.x_first(0, b), &tables.x_weight(0, 0, b), output.dim[0].extent, tables.x_taps[at],
+               tables.x_weight.dim(1).stride());
+  const Axis y(&tables.y_first(0, b), &tables.y_weight(0, 0, b), output.dim[1].extent, tables.y_taps[at],
+               tables.y_weight.dim(1).stride());
+  return ResizeOne(image, row_stride, x, y, &tables.erase(0, b), scale, offset, erased, output, b);
+}
+
+// A table of weights of which each pixel's first `taps` are looked at.
+View FirstTaps(const halide_buffer_t& weight, int taps) {
+  return View(weight, {{0, taps, 1}, weight.dim[1], weight.dim[2]});
+}
+
+// A view of all of an image, or what is left of one.
+CropResizeParams Whole(int image_height, int image_width, int height, int width) {
+  CropResizeParams params;
+  params.height = image_height;
+  params.width = image_width;
+  params.resized_height = height;
+  params.resized_width = width;
+  return params;
+}
+
+// Of Resize, an output u8 [H',W',C], as one of [1,C,H',W'].
+View OneView(const halide_buffer_t& output) {
+  return View(output, {output.dim[1], output.dim[2], output.dim[0], {0, 1, 0}});
+}
+
+void CheckResize(CheckArguments& check, const halide_buffer_t* image, const halide_buffer_t* output) {
+  check.Buffer("image", image, {halide_type_of<uint8_t>()}, 3);
+  check.Output("output", output, {halide_type_of<uint8_t>()}, 3);
 }
 
 }  // namespace
@@ -302,48 +388,114 @@ absl::Status CropResize(absl::Span<halide_buffer_t* const> images, absl::Span<co
     const CropResizeParams& p = params[static_cast<size_t>(b)];
     const ResampleWeights x = RowWeights(p, filter, width), y = ColumnWeights(p, filter, height);
     int32_t erase[] = {p.erase_top, p.erase_left, p.erase_height, p.erase_width};
-    return ResizeOne(image.host, image.dim[2].stride, Axis(x.first.data(), x.weight.data(), width, x.taps),
-                     Axis(y.first.data(), y.weight.data(), height, y.taps), erase, scale, offset, erased, *output, b);
+    return ResizeOne(image.host, image.dim[2].stride, Axis(x.first.data(), x.weight.data(), width, x.taps, x.taps),
+                     Axis(y.first.data(), y.weight.data(), height, y.taps, y.taps), erase, scale, offset, erased,
+                     *output, b);
   });
+}
+
+absl::Status CropResize(absl::Span<halide_buffer_t* const> images, CropResizeTables& tables, halide_buffer_t* scale,
+                        halide_buffer_t* offset, halide_buffer_t* erased, halide_buffer_t* output,
+                        const Device& device) {
+  CheckArguments check("crop_resize", device);
+  CheckOutput(check, output);
+  if (!check.ok()) return check.status();
+  const int batch = output->dim[3].extent, channels = output->dim[2].extent;
+  check.Condition(images.size() == static_cast<size_t>(batch), [&] {
+    return absl::StrFormat("there are %d images; give %d, as many as the output holds", images.size(), batch);
+  });
+  for (size_t b = 0; check.ok() && b < images.size(); ++b) {
+    CheckPixels(check, absl::StrCat("images[", b, "]"), images[b], 3, channels);
+  }
+  CheckTables(check, tables, scale, offset, erased, *output, device);
+  if (!check.ok() || batch == 0) return check.status();
+
+  if (device.kind == Device::Kind::kHost) {
+    for (int b = 0; b < batch; ++b) {
+      const auto* dim = images[static_cast<size_t>(b)]->dim;
+      CheckView(check, tables, b, dim[2].extent, dim[1].extent, output->type);
+    }
+    if (!check.ok()) return check.status();
+    return ForEach(batch, [&](int b) {
+      const halide_buffer_t& image = *images[static_cast<size_t>(b)];
+      return ResizeByTables(image.host, image.dim[2].stride, tables, scale, offset, erased, *output, b);
+    });
+  }
+
+  View view(*output, {output->dim[0], output->dim[1], output->dim[2], output->dim[3]});
+  absl::Status status;
+  for (int b = 0; b < batch && status.ok(); ++b) {
+    const auto at = static_cast<size_t>(b);
+    const auto* dim = images[at]->dim;
+    View rows(*images[at], {{0, dim[1].extent * channels, 1}, dim[2], {0, 1, 0}});
+    View x_weight = FirstTaps(*tables.x_weight.raw_buffer(), tables.x_taps[at]),
+         y_weight = FirstTaps(*tables.y_weight.raw_buffer(), tables.y_taps[at]);
+    // Says which view to make. Whatever number is there, there is one image to show: the kernel clamps it.
+    View index(*tables.erase.raw_buffer(), {{b, 1, 1}});
+    index.buffer.type = halide_type_of<int64_t>();
+    status = Call(device, output->type,
+                  {&rows.buffer, &index.buffer, tables.x_first, &x_weight.buffer, tables.y_first, &y_weight.buffer,
+                   tables.erase, scale, offset, erased, &view.buffer});
+  }
+  output->flags = view.buffer.flags;
+  return status;
 }
 
 absl::Status Resize(halide_buffer_t* image, Filter filter, halide_buffer_t* output) {
   CheckArguments check("resize", {});
-  check.Buffer("image", image, {halide_type_of<uint8_t>()}, 3);
-  check.Output("output", output, {halide_type_of<uint8_t>()}, 3);
+  CheckResize(check, image, output);
   if (!check.ok()) return check.status();
-  View batch(*output, {output->dim[1], output->dim[2], output->dim[0], {0, 1, 0}});
-  CropResizeParams params;
-  params.height = image->dim[2].extent;
-  params.width = image->dim[1].extent;
-  params.resized_height = output->dim[2].extent;
-  params.resized_width = output->dim[1].extent;
+  View batch = OneView(*output);
+  const CropResizeParams params =
+      Whole(image->dim[2].extent, image->dim[1].extent, output->dim[2].extent, output->dim[1].extent);
   return CropResize({image}, {params}, filter, nullptr, nullptr, nullptr, &batch.buffer);
 }
 
+absl::Status Resize(halide_buffer_t* image, CropResizeTables& tables, halide_buffer_t* output, const Device& device) {
+  CheckArguments check("resize", device);
+  CheckResize(check, image, output);
+  if (!check.ok()) return check.status();
+  View batch = OneView(*output);
+  const absl::Status status = CropResize({image}, tables, nullptr, nullptr, nullptr, &batch.buffer, device);
+  output->flags = batch.buffer.flags;
+  return status;
+}
+
+absl::StatusOr<CropResizeTables> MakeResizeTables(Filter filter, ImageSize image, int height, int width) {
+  return MakeCropResizeTables({Whole(image.height, image.width, height, width)}, filter, {image}, height, width);
+}
+
 absl::StatusOr<CropResizeTables> MakeCropResizeTables(absl::Span<const CropResizeParams> params, Filter filter,
-                                                      int image_height, int image_width, int height, int width) {
+                                                      absl::Span<const ImageSize> images, int height, int width) {
   CheckArguments check("crop_resize", {});
-  CheckSide(check, "images are of height", image_height);
-  CheckSide(check, "images are of width", image_width);
+  check.Condition(images.size() == 1 || images.size() == params.size(), [&] {
+    return absl::StrFormat("there are %d sizes of images and %d params; give one size for all, or one for each",
+                           images.size(), params.size());
+  });
+  for (const ImageSize& image : images) {
+    CheckSide(check, "images are of height", image.height);
+    CheckSide(check, "images are of width", image.width);
+  }
   CheckSide(check, "views are of height", height);
   CheckSide(check, "views are of width", width);
   if (!check.ok()) return check.status();
   const int batch = static_cast<int>(params.size());
   CropResizeTables tables;
   tables.erase = Buffer<int32_t, 2>(4, batch);
-  std::vector<ResampleWeights> x, y;
   for (int b = 0; b < batch; ++b) {
     const CropResizeParams& p = params[static_cast<size_t>(b)];
-    CheckParams(check, b, p, image_height, image_width, height, width);
+    const ImageSize& image = images[images.size() == 1 ? 0 : static_cast<size_t>(b)];
+    CheckParams(check, b, p, image.height, image.width, height, width);
     if (!check.ok()) return check.status();
-    x.push_back(RowWeights(p, filter, width));
-    y.push_back(ColumnWeights(p, filter, height));
     const int32_t erase[] = {p.erase_top, p.erase_left, p.erase_height, p.erase_width};
     for (int i = 0; i < 4; ++i) tables.erase(i, b) = erase[i];
   }
-  Tabulate(x, width, image_width, tables.x_first, tables.x_weight);
-  Tabulate(y, height, image_height, tables.y_first, tables.y_weight);
+  Tabulate(
+      batch, width, [&](size_t b) { return RowWeights(params[b], filter, width); }, tables.x_first, tables.x_weight,
+      tables.x_taps);
+  Tabulate(
+      batch, height, [&](size_t b) { return ColumnWeights(params[b], filter, height); }, tables.y_first,
+      tables.y_weight, tables.y_taps);
   return tables;
 }
 
@@ -353,22 +505,12 @@ absl::Status CropResizeResident(halide_buffer_t* images, halide_buffer_t* index,
   CheckArguments check("crop_resize", device);
   CheckOutput(check, output);
   if (!check.ok()) return check.status();
-  const int batch = output->dim[3].extent, channels = output->dim[2].extent, height = output->dim[1].extent,
-            width = output->dim[0].extent;
+  const int batch = output->dim[3].extent, channels = output->dim[2].extent;
   CheckPixels(check, "images", images, 4, channels);
   check.Buffer("index", index, {halide_type_of<int64_t>()}, 1);
   if (check.ok()) check.Shape("index", *index, "[B]", {batch});
-  const int x_taps = tables.x_weight.dim(0).extent(), y_taps = tables.y_weight.dim(0).extent();
-  CheckTable(check, "x_first", tables.x_first, "[B,W']", {batch, width});
-  CheckTable(check, "x_weight", tables.x_weight, "[B,W',T]", {batch, width, x_taps});
-  CheckTable(check, "y_first", tables.y_first, "[B,H']", {batch, height});
-  CheckTable(check, "y_weight", tables.y_weight, "[B,H',U]", {batch, height, y_taps});
-  CheckTable(check, "erase", tables.erase, "[B,4]", {batch, 4});
+  CheckTables(check, tables, scale, offset, erased, *output, device);
   check.Grid("images times channels", int64_t{batch} * channels);
-  check.Grid("rows of blocks of 8 rows", (height + 7) / 8);
-  CheckPerChannel(check, "scale", scale, *output, device);
-  CheckPerChannel(check, "offset", offset, *output, device);
-  CheckPerChannel(check, "erased", erased, *output, device);
   if (!check.ok() || batch == 0) return check.status();
 
   const auto* dim = images->dim;
@@ -382,29 +524,22 @@ absl::Status CropResizeResident(halide_buffer_t* images, halide_buffer_t* index,
     return status;
   }
 
-  const bool pixels = output->type == halide_type_of<uint8_t>();
+  const auto image_of = [&](int b) {
+    return reinterpret_cast<const int64_t*>(index->host)[int64_t{b} * index->dim[0].stride];
+  };
   for (int b = 0; b < batch; ++b) {
-    if (pixels) CheckNothingErased(check, b, tables.erase(2, b), tables.erase(3, b));
-    const int64_t image = reinterpret_cast<const int64_t*>(index->host)[int64_t{b} * index->dim[0].stride];
+    const int64_t image = image_of(b);
     if (image < 0 || image >= dim[3].extent) {
       return absl::OutOfRangeError(
           absl::StrFormat("crop_resize: index[%d] = %d, but images has %d; permitted are 0..%d", b, image,
                           dim[3].extent, dim[3].extent - 1));
     }
-    for (int o = 0; o < std::max(width, height); ++o) {
-      const bool inside =
-          (o >= width || (tables.x_first(o, b) >= 0 && tables.x_first(o, b) <= dim[1].extent - x_taps)) &&
-          (o >= height || (tables.y_first(o, b) >= 0 && tables.y_first(o, b) <= dim[2].extent - y_taps));
-      check.Condition(inside, [&] { return absl::StrFormat("tables of view %d lead out of the image", b); });
-    }
+    CheckView(check, tables, b, dim[2].extent, dim[1].extent, output->type);
   }
   if (!check.ok()) return check.status();
   return ForEach(batch, [&](int b) {
-    const int64_t image = reinterpret_cast<const int64_t*>(index->host)[int64_t{b} * index->dim[0].stride];
-    return ResizeOne(images->host + image * dim[3].stride, dim[2].stride,
-                     Axis(&tables.x_first(0, b), &tables.x_weight(0, 0, b), width, x_taps),
-                     Axis(&tables.y_first(0, b), &tables.y_weight(0, 0, b), height, y_taps), &tables.erase(0, b), scale,
-                     offset, erased, *output, b);
+    return ResizeByTables(images->host + image_of(b) * dim[3].stride, dim[2].stride, tables, scale, offset, erased,
+                          *output, b);
   });
 }
 

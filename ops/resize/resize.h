@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "HalideBuffer.h"
 #include "HalideRuntime.h"
@@ -9,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 
+#include "retort/ops/codecs/image.h"
 #include "retort/ops/device.h"
 #include "retort/ops/resize/crop_resize_params.h"
 #include "retort/ops/resize/resample_weights.h"
@@ -27,7 +29,8 @@ namespace retort::ops {
 // image   u8 [H,W,C]    a pixel's channels and a row's pixels are dense, the stride of rows is free; C <= 4
 // output  u8 [H',W',C]  any strides
 //
-// InvalidArgument for a buffer of the wrong type or shape; output is then untouched.
+// InvalidArgument for a buffer of the wrong type or shape; output is then untouched. On the host; see below for
+// devices.
 absl::Status Resize(halide_buffer_t* image, Filter filter, halide_buffer_t* output);
 
 // Images of any sizes to one batch. With pixel = the view that params[b] describe of images[b], resized as above,
@@ -46,35 +49,47 @@ absl::Status Resize(halide_buffer_t* image, Filter filter, halide_buffer_t* outp
 // same, bit by bit, on every processor and for any number of threads. Images are divided among Halide's threads. Beside
 // the output, each thread takes memory for its image's rows, (box height) * W' * C bytes.
 //
-// InvalidArgument names the faulty argument; output is then untouched.
+// InvalidArgument names the faulty argument; output is then untouched. On the host; see below for devices.
 absl::Status CropResize(absl::Span<halide_buffer_t* const> images, absl::Span<const CropResizeParams> params,
                         Filter filter, halide_buffer_t* scale, halide_buffer_t* offset, halide_buffer_t* erased,
                         halide_buffer_t* output);
 
-// What views need, as buffers that a device can hold.
+// What views need, as buffers that a device can hold. T and U are the most taps of any view.
 struct CropResizeTables {
-  Halide::Runtime::Buffer<int32_t, 2> x_first;   // [B,W']
-  Halide::Runtime::Buffer<int32_t, 3> x_weight;  // [B,W',T]
-  Halide::Runtime::Buffer<int32_t, 2> y_first;   // [B,H']
-  Halide::Runtime::Buffer<int32_t, 3> y_weight;  // [B,H',U]
-  Halide::Runtime::Buffer<int32_t, 2> erase;     // [B,4]: top, left, height, width
+  Halide::Runtime::Buffer<int32_t, 2> x_first{0, 0};      // [B,W']
+  Halide::Runtime::Buffer<int32_t, 3> x_weight{0, 0, 0};  // [B,W',T]
+  Halide::Runtime::Buffer<int32_t, 2> y_first{0, 0};      // [B,H']
+  Halide::Runtime::Buffer<int32_t, 3> y_weight{0, 0, 0};  // [B,H',U]
+  Halide::Runtime::Buffer<int32_t, 2> erase{0, 0};        // [B,4]: top, left, height, width
+  std::vector<int> x_taps, y_taps;                        // B of 1..T and of 1..U, read on the host
 };
 
-// Tables on the host for views of height x width of images of image_height x image_width, each side 1..2^24.
-// InvalidArgument for other sides, and where CropResize would refuse the params.
+// Tables on the host for views of height x width, of images that all have the one size given or each its own; sides are
+// 1..2^24. InvalidArgument for other sides, and where CropResize would refuse the params.
 absl::StatusOr<CropResizeTables> MakeCropResizeTables(absl::Span<const CropResizeParams> params, Filter filter,
-                                                      int image_height, int image_width, int height, int width);
+                                                      absl::Span<const ImageSize> images, int height, int width);
 
-// CropResize of images of one size, by index, on any device; the same numbers to the bit.
+// The same for a whole image that is resized to height x width.
+absl::StatusOr<CropResizeTables> MakeResizeTables(Filter filter, ImageSize image, int height, int width);
+
+// Resize and CropResize on any device, where images, tables and the rest lie; the same numbers to the bit. On a GPU
+// each image is a launch, and no memory is taken there.
+//
+// The host refuses tables that lead out of an image or erase pixels (InvalidArgument); a device clamps the former and
+// erases nothing of pixels. A GPU takes H' up to 524,280.
+absl::Status Resize(halide_buffer_t* image, CropResizeTables& tables, halide_buffer_t* output,
+                    const Device& device = {});
+absl::Status CropResize(absl::Span<halide_buffer_t* const> images, CropResizeTables& tables, halide_buffer_t* scale,
+                        halide_buffer_t* offset, halide_buffer_t* erased, halide_buffer_t* output,
+                        const Device& device = {});
+
+// CropResize of images of one size, by index: on a GPU all views in one launch.
 //
 // images  u8  [N,H,W,C]  a pixel's channels and a row's pixels are dense
 // index   i64 [B]        each in [0, N)
 //
-// tables                as MakeCropResizeTables makes them, on the device
-//
-// The host refuses indices and tables that lead out of an image, and tables that erase pixels (OutOfRange,
-// InvalidArgument); a device clamps the former and erases nothing of pixels. No memory is taken on a device. A GPU
-// takes B * C up to 65,535 and H' up to 524,280.
+// The host refuses an index out of range (OutOfRange), a device clamps it; tables as above. A GPU takes B * C up to
+// 65,535.
 absl::Status CropResizeResident(halide_buffer_t* images, halide_buffer_t* index, CropResizeTables& tables,
                                 halide_buffer_t* scale, halide_buffer_t* offset, halide_buffer_t* erased,
                                 halide_buffer_t* output, const Device& device = {});

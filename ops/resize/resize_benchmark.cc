@@ -134,7 +134,7 @@ void BM_OnDevice(benchmark::State& state, Device::Kind kind, halide_type_t type,
   std::vector<CropResizeParams> params;
   std::mt19937 random(3);
   for (int i = 0; i < kImages; ++i) params.push_back(RandomResizedCrop(random));
-  CropResizeTables tables = MakeCropResizeTables(params, Filter::kBilinear, kHeight, kWidth, kSide, kSide).value();
+  CropResizeTables tables = MakeCropResizeTables(params, Filter::kBilinear, {{kHeight, kWidth}}, kSide, kSide).value();
   Buffer<uint8_t, 4> images(kChannels, kWidth, kHeight, kImages);
   images.fill(100);
   Buffer<int64_t, 1> index(kImages);

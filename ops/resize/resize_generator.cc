@@ -37,7 +37,7 @@ class Resize : public Halide::Generator<Resize> {
 
   // Halide counts dimensions from the innermost: the reverse of how shapes are written.
   Input<Buffer<uint8_t, 3>> images{"images"};      // [N,H,W*C]
-  Input<Buffer<int64_t, 1>> index{"index"};        // [B]
+  Input<Buffer<int64_t, 1>> index{"index"};        // [B]; on a GPU, the views that it has are those that are made
   Input<Buffer<int32_t, 2>> x_first{"x_first"};    // [B,W']
   Input<Buffer<int32_t, 3>> x_weight{"x_weight"};  // [B,W',T]
   Input<Buffer<int32_t, 2>> y_first{"y_first"};    // [B,H']
@@ -96,20 +96,14 @@ class Resize : public Halide::Generator<Resize> {
       y_sum(x, y, c, b) += y_weight(ry, y, b) * cast<int32_t>(row(x, within(y_first(y, b) + ry, height()), c, b));
     }
 
-    if (!normalizes()) {
-      (*output)(x, y, c, b) = cast<uint8_t>(pixel(y_sum(x, y, c, b)));
+    if (!on_gpu()) {
+      (*output)(x, y, c, b) = number(b);
       return;
     }
-    // In rows above and below the rectangle it is 0 wide.
-    const Expr from_top = y - (*erase)(0, b), left = (*erase)(1, b);
-    const Expr right = left + select(from_top >= 0 && from_top < (*erase)(2, b), (*erase)(3, b), 0);
-    const Expr is_erased = x >= left && x < right;
-    // Strict, so that no instruction set fuses product and sum: all give the same bits.
-    Expr product = Halide::strict_float(cast<float>(pixel(y_sum(x, y, c, b))) * (*scale)(c));
-    // Changes nothing, but CUDA's code generation fuses product and sum that stand side by side.
-    if (get_target().has_feature(Target::CUDA)) product = max(product, Halide::Float(32).min());
-    const Expr normalized = Halide::strict_float(product + (*offset)(c));
-    (*output)(x, y, c, b) = stored(select(is_erased, (*erased)(c), normalized));
+    // Images of different sizes are a call each, all with the same tables and the same output.
+    views = RDom(index.dim(0).min(), index.dim(0).extent(), "views");
+    (*output)(x, y, c, b) = Halide::undef(storage_type());
+    (*output)(x, y, c, views) = number(views);
   }
 
   void schedule() {
@@ -180,8 +174,13 @@ class Resize : public Halide::Generator<Resize> {
   // A thread makes one number, and all between it and the source is in registers.
   void schedule_gpu() {
     Func out = *output;
-    Var xo{"xo"}, xi{"xi"}, yo{"yo"}, yi{"yi"}, plane{"plane"};
-    out.fuse(c, b, plane).gpu_tile(x, y, xo, yo, xi, yi, 32, 8, TailStrategy::GuardWithIf).gpu_blocks(plane);
+    Var xo{"xo"}, xi{"xi"}, yo{"yo"}, yi{"yi"};
+    Halide::RVar plane{"plane"};
+    out.update()
+        .fuse(c, views, plane)
+        .reorder(x, y, plane)
+        .gpu_tile(x, y, xo, yo, xi, yi, 32, 8, TailStrategy::GuardWithIf)
+        .gpu_blocks(plane);
     y_sum.compute_at(out, xi).update().reorder(x, y, c, b, ry);
     x_sum.compute_at(y_sum, ry);
   }
@@ -211,6 +210,21 @@ class Resize : public Halide::Generator<Resize> {
     for (size_t i = 1; i < steps.size(); ++i) {
       steps[i].split(position, pair, member, 2).unroll(member).vectorize(pair, kTile).unroll(pair);
     }
+  }
+
+  // The output at (x, y, c) of a view.
+  Expr number(const Expr& view) {
+    const Expr value = pixel(y_sum(x, y, c, view));
+    if (!normalizes()) return cast<uint8_t>(value);
+    // In rows above and below the rectangle it is 0 wide.
+    const Expr from_top = y - (*erase)(0, view), left = (*erase)(1, view);
+    const Expr right = left + select(from_top >= 0 && from_top < (*erase)(2, view), (*erase)(3, view), 0);
+    const Expr is_erased = x >= left && x < right;
+    // Strict, so that no instruction set fuses product and sum: all give the same bits.
+    Expr product = Halide::strict_float(cast<float>(value) * (*scale)(c));
+    // Changes nothing, but CUDA's code generation fuses product and sum that stand side by side.
+    if (get_target().has_feature(Target::CUDA)) product = max(product, Halide::Float(32).min());
+    return stored(select(is_erased, (*erased)(c), Halide::strict_float(product + (*offset)(c))));
   }
 
   bool on_gpu() { return get_target().has_gpu_feature(); }
@@ -271,7 +285,7 @@ class Resize : public Halide::Generator<Resize> {
   Var x{"x"}, y{"y"}, c{"c"}, b{"b"}, j{"j"}, f{"f"}, tx{"tx"}, ty{"ty"}, tap{"tap"};
   Func column_of_bytes{"column_of_bytes"}, x_sum{"x_sum"}, x_pixel{"x_pixel"}, row{"row"}, y_sum{"y_sum"};
   std::vector<Func> byte_tiles, pixel_tiles;
-  RDom rx, ry;
+  RDom rx, ry, views;
   Input<Buffer<int32_t>>* erase = nullptr;
   Input<Buffer<float>>* scale = nullptr;
   Input<Buffer<float>>* offset = nullptr;

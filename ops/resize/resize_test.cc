@@ -14,13 +14,14 @@
 #include "HalideBuffer.h"
 #include "HalideRuntime.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 #include "retort/ops/batch_assembly/float16_oracle.h"
 #include "retort/ops/check_arguments.h"
-
+#include "retort/ops/codecs/image.h"
 #include "retort/ops/device.h"
 #include "retort/ops/resize/crop_resize_params.h"
 #include "retort/ops/resize/resample_weights.h"
@@ -202,9 +203,14 @@ struct Call {
     const halide_dimension_t dimensions[] = {
         {0, w, stride[0]}, {0, h, stride[1]}, {0, c, stride[2]}, {0, p.batch, stride[3]}};
     output = Buffer<void, 4>(p.type, memory.data(), 4, dimensions);
-    for (int64_t i : index) {
-      const halide_dimension_t image[] = {{0, c, 1}, {0, image_width, c}, {0, image_height, row}};
-      images.emplace_back(&pixels[static_cast<size_t>(i * image_height * row)], 3, image);
+    // In a list each is of its own size: rows and columns beyond the box are cut off, but for a few.
+    for (size_t b = 0; b < index.size(); ++b) {
+      const CropResizeParams& view = params[b];
+      const ImageSize size = {std::min(image_height, view.top + view.height + below(3)),
+                              std::min(image_width, view.left + view.width + below(3))};
+      const halide_dimension_t image[] = {{0, c, 1}, {0, size.width, c}, {0, size.height, row}};
+      images.emplace_back(&pixels[static_cast<size_t>(index[b] * image_height * row)], 3, image);
+      sizes.push_back(size);
     }
     const halide_dimension_t all[] = {
         {0, c, 1}, {0, image_width, c}, {0, image_height, row}, {0, p.batch + 1, image_height * row}};
@@ -228,19 +234,47 @@ struct Call {
     return CropResize(pointers, params, p.filter, Number(scale), Number(offset), Number(erased), output);
   }
 
-  absl::Status RunResident(const Device& device) {
-    auto tables = MakeCropResizeTables(params, p.filter, image_height, image_width, p.height, p.width);
-    if (!tables.ok()) return tables.status();
-    for (halide_buffer_t* buffer :
-         {resident.raw_buffer(), index_buffer.raw_buffer(), tables->x_first.raw_buffer(), tables->x_weight.raw_buffer(),
-          tables->y_first.raw_buffer(), tables->y_weight.raw_buffer(), tables->erase.raw_buffer(), scale.raw_buffer(),
-          offset.raw_buffer(), erased.raw_buffer(), output.raw_buffer()}) {
-      testing::ToDevice(device.kind, buffer);
+  absl::StatusOr<CropResizeTables> Tables() const {
+    return MakeCropResizeTables(params, p.filter, sizes, p.height, p.width);
+  }
+
+  absl::StatusOr<CropResizeTables> ResidentTables() const {
+    return MakeCropResizeTables(params, p.filter, {{image_height, image_width}}, p.height, p.width);
+  }
+
+  absl::Status RunWith(CropResizeTables& tables, const Device& device) {
+    std::vector<halide_buffer_t*> pointers;
+    for (Buffer<uint8_t, 3>& image : images) {
+      pointers.push_back(image);
+      testing::ToDevice(device.kind, image);
     }
+    AllToDevice(tables, device);
+    const absl::Status status =
+        CropResize(pointers, tables, Number(scale), Number(offset), Number(erased), output, device);
+    testing::ToHost(device.kind, output);
+    return status;
+  }
+
+  absl::Status RunResident(const Device& device) {
+    auto tables = ResidentTables();
+    if (!tables.ok()) return tables.status();
+    testing::ToDevice(device.kind, resident);
+    testing::ToDevice(device.kind, index_buffer);
+    AllToDevice(*tables, device);
     const absl::Status status = CropResizeResident(resident, index_buffer, *tables, Number(scale), Number(offset),
                                                    Number(erased), output, device);
     testing::ToHost(device.kind, output);
     return status;
+  }
+
+  // But for images and index.
+  void AllToDevice(CropResizeTables& tables, const Device& device) {
+    for (halide_buffer_t* buffer :
+         {tables.x_first.raw_buffer(), tables.x_weight.raw_buffer(), tables.y_first.raw_buffer(),
+          tables.y_weight.raw_buffer(), tables.erase.raw_buffer(), scale.raw_buffer(), offset.raw_buffer(),
+          erased.raw_buffer(), output.raw_buffer()}) {
+      testing::ToDevice(device.kind, buffer);
+    }
   }
 
   // What the output's memory should be.
@@ -283,6 +317,7 @@ struct Call {
   std::vector<uint8_t> pixels, memory;
   std::vector<int64_t> index;
   std::vector<CropResizeParams> params;
+  std::vector<ImageSize> sizes;  // of images
   std::vector<int> stride;
   std::vector<Buffer<uint8_t, 3>> images;
   Buffer<uint8_t, 4> resident;
@@ -301,6 +336,111 @@ TEST_P(CropResizeTest, EqualsTheOracle) {
 
 INSTANTIATE_TEST_SUITE_P(Problems, CropResizeTest, ::testing::ValuesIn(Problems()),
                          [](const auto& instance) { return instance.param.name; });
+
+class CropResizeTablesTest : public ::testing::TestWithParam<Device::Kind> {};
+
+TEST_P(CropResizeTablesTest, EqualsTheOracle) {
+  if (!testing::IsThere(GetParam())) GTEST_SKIP() << "no " << Name(GetParam()) << " device here";
+  for (const Problem& problem : Problems()) {
+    Call call(problem);
+    auto tables = call.Tables();
+    ASSERT_EQ(tables.status(), absl::OkStatus()) << problem.name;
+    ASSERT_EQ(call.RunWith(*tables, {GetParam()}), absl::OkStatus()) << problem.name;
+    EXPECT_TRUE(call.memory == call.Expected()) << problem.name;
+  }
+}
+
+TEST_P(CropResizeTablesTest, ResizesAWholeImage) {
+  if (!testing::IsThere(GetParam())) GTEST_SKIP() << "no " << Name(GetParam()) << " device here";
+  std::mt19937 random(7);
+  for (const auto& [height, width] : {std::pair{31, 50}, {90, 64}, {1, 7}}) {
+    CropResizeParams p;
+    p.height = height;
+    p.width = width;
+    p.resized_height = 29;
+    p.resized_width = 37;
+    Buffer<uint8_t, 3> image(3, width, height), output(3, 37, 29);
+    image.for_each_value([&](uint8_t& pixel) { pixel = static_cast<uint8_t>(random()); });
+    for (const Filter filter : {Filter::kNearest, Filter::kBicubic}) {
+      auto tables = MakeResizeTables(filter, {height, width}, 29, 37);
+      ASSERT_EQ(tables.status(), absl::OkStatus());
+      for (halide_buffer_t* buffer : {image.raw_buffer(), tables->x_first.raw_buffer(), tables->x_weight.raw_buffer(),
+                                      tables->y_first.raw_buffer(), tables->y_weight.raw_buffer(),
+                                      tables->erase.raw_buffer(), output.raw_buffer()}) {
+        testing::ToDevice(GetParam(), buffer);
+      }
+      ASSERT_EQ(Resize(image, *tables, output, {GetParam()}), absl::OkStatus());
+      testing::ToHost(GetParam(), output);
+      EXPECT_TRUE(std::vector<uint8_t>(output.begin(), output.end()) == OracleResize(image.data(), width, 3, p, filter))
+          << height << "x" << width;
+    }
+  }
+}
+
+// What a device cannot refuse must not lead out of memory either.
+TEST_P(CropResizeTablesTest, ClampsOnADeviceAndRefusesOnTheHost) {
+  if (!testing::IsThere(GetParam())) GTEST_SKIP() << "no " << Name(GetParam()) << " device here";
+  Call call({});
+  auto tables = call.Tables();
+  ASSERT_EQ(tables.status(), absl::OkStatus());
+  tables->x_first(3, 1) = 1 << 20;
+  tables->y_first(19, 4) = -5;
+  const absl::Status status = call.RunWith(*tables, {GetParam()});
+  if (GetParam() == Device::Kind::kHost) {
+    EXPECT_EQ(status, absl::InvalidArgumentError("crop_resize: tables of view 1 lead out of the image"));
+    EXPECT_THAT(call.memory, Each(kUntouched));
+  } else {
+    EXPECT_EQ(status, absl::OkStatus());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, CropResizeTablesTest, ::testing::ValuesIn(testing::kDevices), testing::DeviceName);
+
+struct BadTables {
+  std::string name;
+  void (*spoil)(Call& call, CropResizeTables& tables);
+  std::string message;
+};
+
+class CropResizeBadTablesTest : public ::testing::TestWithParam<BadTables> {};
+
+TEST_P(CropResizeBadTablesTest, AreRefusedAndLeaveTheOutputAlone) {
+  Call call({.name = "Pixels", .type = halide_type_of<uint8_t>()});
+  auto tables = call.Tables();
+  ASSERT_EQ(tables.status(), absl::OkStatus());
+  GetParam().spoil(call, *tables);
+  EXPECT_EQ(call.RunWith(*tables, {}), absl::InvalidArgumentError("crop_resize: " + GetParam().message));
+  EXPECT_THAT(call.memory, Each(kUntouched));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Tables, CropResizeBadTablesTest,
+    ::testing::Values(BadTables{"OneImageLess", [](Call& c, CropResizeTables&) { c.images.pop_back(); },
+                                "there are 4 images; give 5, as many as the output holds"},
+                      BadTables{"ImageOfFourChannels",
+                                [](Call& c, CropResizeTables&) { c.images[2].raw_buffer()->dim[0].extent = 4; },
+                                "images[2] has 4 channels; give 3, as the output has"},
+                      BadTables{"FewTaps", [](Call&, CropResizeTables& to) { to.x_taps.pop_back(); },
+                                "x_taps has 4 numbers; give B = 5, as MakeCropResizeTables does"},
+                      BadTables{"NoTap", [](Call&, CropResizeTables& to) { to.y_taps[3] = 0; },
+                                "y_taps[3] is 0; the table has room for 1..4"},
+                      BadTables{"ManyTaps", [](Call&, CropResizeTables& to) { to.y_taps[0] = 5; },
+                                "y_taps[0] is 5; the table has room for 1..4"},
+                      BadTables{"OfFewerViews",
+                                [](Call&, CropResizeTables& to) { to.erase = Buffer<int32_t, 2>(4, 3); },
+                                "erase has shape [3,4]; give [B,4] = [5,4]"},
+                      BadTables{"ErasedPixels",
+                                [](Call&, CropResizeTables& to) {
+                                  to.erase(2, 3) = 4;
+                                  to.erase(3, 3) = 6;
+                                },
+                                "params[3] erases 4x6, but erasing is for normalised outputs"},
+                      BadTables{"OfALargerImage",
+                                [](Call& c, CropResizeTables&) {
+                                  c.images[1].raw_buffer()->dim[2].extent = c.params[1].top + c.params[1].height - 1;
+                                },
+                                "tables of view 1 lead out of the image"}),
+    [](const auto& instance) { return instance.param.name; });
 
 class CropResizeResidentTest : public ::testing::TestWithParam<Device::Kind> {};
 
@@ -331,7 +471,7 @@ INSTANTIATE_TEST_SUITE_P(Devices, CropResizeResidentTest, ::testing::ValuesIn(te
 
 TEST(CropResizeResidentTest, RefusesTablesThatLeadOutOfTheImage) {
   Call call({});
-  auto tables = MakeCropResizeTables(call.params, call.p.filter, call.image_height, call.image_width, 20, 33);
+  auto tables = call.ResidentTables();
   ASSERT_EQ(tables.status(), absl::OkStatus());
   tables->y_first(19, 4) = call.image_height;
   const absl::Status status =
@@ -342,7 +482,7 @@ TEST(CropResizeResidentTest, RefusesTablesThatLeadOutOfTheImage) {
 
 TEST(CropResizeResidentTest, RefusesTablesThatErasePixels) {
   Call call({.name = "Pixels", .type = halide_type_of<uint8_t>()});
-  auto tables = MakeCropResizeTables(call.params, call.p.filter, call.image_height, call.image_width, 20, 33);
+  auto tables = call.ResidentTables();
   ASSERT_EQ(tables.status(), absl::OkStatus());
   tables->erase(2, 3) = 4;
   tables->erase(3, 3) = 6;
@@ -354,7 +494,7 @@ TEST(CropResizeResidentTest, RefusesTablesThatErasePixels) {
 TEST(CropResizeResidentTest, RefusesTablesThatAreCroppedOrTransposed) {
   Call call({});
   const auto message = [&](void (*spoil)(CropResizeTables & tables)) {
-    auto tables = MakeCropResizeTables(call.params, call.p.filter, call.image_height, call.image_width, 20, 33);
+    auto tables = call.ResidentTables();
     EXPECT_EQ(tables.status(), absl::OkStatus());
     spoil(*tables);
     const absl::Status status = CropResizeResident(call.resident, call.index_buffer, *tables, call.scale, call.offset,
@@ -374,10 +514,10 @@ TEST(CropResizeResidentTest, RefusesTablesThatAreCroppedOrTransposed) {
               HasSubstr("erase is cropped or transposed (dim[0] from 0 on, stride 5)"));
 }
 
-TEST(CropResizeTablesTest, RefusesSidesThatAreNone) {
+TEST(MakeCropResizeTablesTest, RefusesSidesThatAreNone) {
   const auto message = [](int image_height, int image_width, int height, int width) {
     return std::string(
-        MakeCropResizeTables({}, Filter::kBox, image_height, image_width, height, width).status().message());
+        MakeCropResizeTables({}, Filter::kBox, {{image_height, image_width}}, height, width).status().message());
   };
   EXPECT_EQ(message(0, 1, 1, 1), "crop_resize: images are of height 0; permitted are 1..16777216");
   EXPECT_EQ(message(1, (1 << 24) + 1, 1, 1), "crop_resize: images are of width 16777217; permitted are 1..16777216");
@@ -386,12 +526,19 @@ TEST(CropResizeTablesTest, RefusesSidesThatAreNone) {
   EXPECT_EQ(message(1, 1, 1, 1), "");
 }
 
+TEST(MakeCropResizeTablesTest, WantsOneSizeOrOneForEach) {
+  const std::vector<CropResizeParams> params(3);
+  EXPECT_EQ(MakeCropResizeTables(params, Filter::kBox, {{1, 1}, {2, 2}}, 1, 1).status(),
+            absl::InvalidArgumentError(
+                "crop_resize: there are 2 sizes of images and 3 params; give one size for all, or one for each"));
+}
+
 // Images times channels, in a grid's third dimension.
 TEST(CropResizeResidentTest, RefusesMoreImagesThanAGridHas) {
   constexpr int kBatch = 21846;
   std::vector<CropResizeParams> params(kBatch);
   for (CropResizeParams& p : params) p.height = p.width = p.resized_height = p.resized_width = 1;
-  auto tables = MakeCropResizeTables(params, Filter::kBox, 1, 1, 1, 1);
+  auto tables = MakeCropResizeTables(params, Filter::kBox, {{1, 1}}, 1, 1);
   ASSERT_EQ(tables.status(), absl::OkStatus());
   Buffer<uint8_t, 4> images(3, 1, 1, 1), output(1, 1, 3, kBatch);
   Buffer<int64_t, 1> index(kBatch);

@@ -1,7 +1,10 @@
 #include "retort/ops/torch/resize.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ATen/ops/from_blob.h"
@@ -11,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "retort/ops/codecs/image.h"
 #include "retort/ops/device.h"
 #include "retort/ops/resize/resize.h"
 #include "retort/ops/torch/call_on_tensors.h"
@@ -19,6 +23,21 @@ namespace retort::ops::torch {
 namespace {
 
 using Buffers = absl::Span<halide_buffer_t* const>;
+
+// A table of the host's on `device` if that is CUDA, otherwise as it is. From pinned memory, which LibTorch keeps for
+// as long as the copy takes, the stream copies without the host waiting.
+template <int D>
+at::Tensor OnDevice(Halide::Runtime::Buffer<int32_t, D>& table, at::Device device) {
+  std::vector<int64_t> shape;
+  for (int d = D - 1; d >= 0; --d) shape.push_back(table.dim(d).extent());
+  const at::Tensor host = at::from_blob(table.data(), shape, at::kInt);
+  return device.is_cuda() ? host.pin_memory().to(device, /*non_blocking=*/true) : host;
+}
+
+template <int D>
+Halide::Runtime::Buffer<int32_t, D> Table(const halide_buffer_t* buffer) {
+  return Halide::Runtime::Buffer<int32_t, D>(*buffer);
+}
 
 // CallOnTensors for what normalises, in which an undefined tensor is an absent buffer, before other tensors:
 // op(scale, offset, erased, buffers of rest, device).
@@ -45,23 +64,38 @@ absl::Status CallOnNumbersAnd(const at::Tensor& scale, const at::Tensor& offset,
   });
 }
 
-// A table of the host's on `device` if that is CUDA, otherwise as it is. From pinned memory, which LibTorch keeps for
-// as long as the copy takes, the stream copies without the host waiting.
-template <int D>
-at::Tensor OnDevice(Halide::Runtime::Buffer<int32_t, D>& table, at::Device device) {
-  std::vector<int64_t> shape;
-  for (int d = D - 1; d >= 0; --d) shape.push_back(table.dim(d).extent());
-  const at::Tensor host = at::from_blob(table.data(), shape, at::kInt);
-  return device.is_cuda() ? host.pin_memory().to(device, /*non_blocking=*/true) : host;
+// Copies tables to the device of the first of `rest`, and calls op(tables there, scale, offset, erased, buffers of
+// rest, device).
+template <typename Op>
+absl::Status CallOnTablesAnd(CropResizeTables tables, const at::Tensor& scale, const at::Tensor& offset,
+                             const at::Tensor& erased, std::vector<NamedTensor> rest, Op op) {
+  const size_t first = rest.size();
+  const at::Tensor& leader = rest.front().tensor;
+  const at::Device device = leader.defined() ? leader.device() : at::Device(at::kCPU);
+  const at::Tensor x_first = OnDevice(tables.x_first, device), x_weight = OnDevice(tables.x_weight, device),
+                   y_first = OnDevice(tables.y_first, device), y_weight = OnDevice(tables.y_weight, device),
+                   erase = OnDevice(tables.erase, device);
+  for (const NamedTensor& table :
+       {NamedTensor{"x_first", x_first}, NamedTensor{"x_weight", x_weight}, NamedTensor{"y_first", y_first},
+        NamedTensor{"y_weight", y_weight}, NamedTensor{"erase", erase}}) {
+    rest.push_back(table);
+  }
+  return CallOnNumbersAnd(scale, offset, erased, rest,
+                          [&](auto* of_scale, auto* of_offset, auto* of_erased, Buffers b, const Device& on) {
+                            const Buffers t = b.subspan(first);
+                            CropResizeTables there = {Table<2>(t[0]), Table<3>(t[1]), Table<2>(t[2]), Table<3>(t[3]),
+                                                      Table<2>(t[4]), tables.x_taps,  tables.y_taps};
+                            return op(there, of_scale, of_offset, of_erased, b.first(first), on);
+                          });
 }
 
-template <int D>
-Halide::Runtime::Buffer<int32_t, D> Table(const halide_buffer_t* buffer) {
-  return Halide::Runtime::Buffer<int32_t, D>(*buffer);
+ImageSize SizeOf(const at::Tensor& images) {
+  return {static_cast<int>(images.size(-3)), static_cast<int>(images.size(-2))};
 }
 
-// What tables can be made from.
-absl::Status CheckViews(const at::Tensor& output, absl::Span<const CropResizeParams> params) {
+// Of views that `output` [B,C,H',W'] holds, of images of such sizes. What a device cannot see is refused here.
+absl::StatusOr<CropResizeTables> TablesFor(const at::Tensor& output, absl::Span<const CropResizeParams> params,
+                                           Filter filter, absl::Span<const ImageSize> images) {
   if (static_cast<int64_t>(params.size()) != output.size(0)) {
     return absl::InvalidArgumentError(absl::StrFormat(
         "crop_resize: there are %d params; give %d, as many as the output holds", params.size(), output.size(0)));
@@ -73,14 +107,32 @@ absl::Status CheckViews(const at::Tensor& output, absl::Span<const CropResizePar
                           params[b].erase_height, params[b].erase_width));
     }
   }
-  return absl::OkStatus();
+  return MakeCropResizeTables(params, filter, images, static_cast<int>(output.size(2)),
+                              static_cast<int>(output.size(3)));
 }
+
+bool Has(const at::Tensor& tensor, int64_t dimensions) { return tensor.defined() && tensor.dim() == dimensions; }
+
+bool OnCuda(const at::Tensor& tensor) { return tensor.defined() && tensor.is_cuda(); }
 
 }  // namespace
 
 absl::Status Resize(const at::Tensor& image, Filter filter, const at::Tensor& output) {
-  return CallOnTensors({{"image", image}, {"output", output}},
-                       [filter](Buffers b, const Device& /*device*/) { return ops::Resize(b[0], filter, b[1]); });
+  if (!OnCuda(output)) {
+    return CallOnTensors({{"image", image}, {"output", output}},
+                         [filter](Buffers b, const Device& /*device*/) { return ops::Resize(b[0], filter, b[1]); });
+  }
+  // Tensors of other shapes are refused before tables are looked at.
+  absl::StatusOr<CropResizeTables> tables = CropResizeTables();
+  if (Has(image, 3) && Has(output, 3)) {
+    tables =
+        MakeResizeTables(filter, SizeOf(image), static_cast<int>(output.size(0)), static_cast<int>(output.size(1)));
+  }
+  if (!tables.ok()) return tables.status();
+  return CallOnTablesAnd(*std::move(tables), {}, {}, {}, {{"image", image}, {"output", output}},
+                         [](CropResizeTables& on_device, auto*, auto*, auto*, Buffers b, const Device& device) {
+                           return ops::Resize(b[0], on_device, b[1], device);
+                         });
 }
 
 absl::Status CropResize(absl::Span<const at::Tensor> images, absl::Span<const CropResizeParams> params, Filter filter,
@@ -90,44 +142,39 @@ absl::Status CropResize(absl::Span<const at::Tensor> images, absl::Span<const Cr
   for (size_t b = 0; b < images.size(); ++b) names.push_back(absl::StrCat("images[", b, "]"));
   std::vector<NamedTensor> tensors = {{"output", output}};
   for (size_t b = 0; b < images.size(); ++b) tensors.push_back({names[b], images[b]});
-  return CallOnNumbersAnd(scale, offset, erased, tensors,
-                          [&](auto* of_scale, auto* of_offset, auto* of_erased, Buffers b, const Device& /*device*/) {
-                            return ops::CropResize(b.subspan(1), params, filter, of_scale, of_offset, of_erased, b[0]);
-                          });
+  if (!OnCuda(output)) {
+    return CallOnNumbersAnd(scale, offset, erased, tensors,
+                            [&](auto* of_scale, auto* of_offset, auto* of_erased, Buffers b, const Device& /*device*/) {
+                              return ops::CropResize(b.subspan(1), params, filter, of_scale, of_offset, of_erased,
+                                                     b[0]);
+                            });
+  }
+  absl::StatusOr<CropResizeTables> tables = CropResizeTables();
+  if (Has(output, 4) && std::all_of(images.begin(), images.end(), [](const auto& image) { return Has(image, 3); })) {
+    std::vector<ImageSize> sizes;
+    for (const at::Tensor& image : images) sizes.push_back(SizeOf(image));
+    tables = TablesFor(output, params, filter, sizes);
+  }
+  if (!tables.ok()) return tables.status();
+  return CallOnTablesAnd(*std::move(tables), scale, offset, erased, tensors,
+                         [](CropResizeTables& on_device, auto* of_scale, auto* of_offset, auto* of_erased, Buffers b,
+                            const Device& device) {
+                           return ops::CropResize(b.subspan(1), on_device, of_scale, of_offset, of_erased, b[0],
+                                                  device);
+                         });
 }
 
 absl::Status CropResizeResident(const at::Tensor& images, const at::Tensor& index,
                                 absl::Span<const CropResizeParams> params, Filter filter, const at::Tensor& scale,
                                 const at::Tensor& offset, const at::Tensor& erased, const at::Tensor& output) {
-  std::vector<NamedTensor> tensors = {{"images", images}, {"index", index}, {"output", output}};
-  // Tensors of other shapes are refused before tables are made.
-  if (!images.defined() || images.dim() != 4 || !output.defined() || output.dim() != 4) {
-    CropResizeTables none;
-    return CallOnNumbersAnd(scale, offset, erased, tensors,
-                            [&](auto* of_scale, auto* of_offset, auto* of_erased, Buffers b, const Device& device) {
-                              return ops::CropResizeResident(b[0], b[1], none, of_scale, of_offset, of_erased, b[2],
-                                                             device);
-                            });
-  }
-  if (absl::Status status = CheckViews(output, params); !status.ok()) return status;
-  absl::StatusOr<CropResizeTables> tables =
-      MakeCropResizeTables(params, filter, static_cast<int>(images.size(1)), static_cast<int>(images.size(2)),
-                           static_cast<int>(output.size(2)), static_cast<int>(output.size(3)));
+  absl::StatusOr<CropResizeTables> tables = CropResizeTables();
+  if (Has(images, 4) && Has(output, 4)) tables = TablesFor(output, params, filter, {SizeOf(images)});
   if (!tables.ok()) return tables.status();
-  const at::Device device = images.device();
-  const at::Tensor x_first = OnDevice(tables->x_first, device), x_weight = OnDevice(tables->x_weight, device),
-                   y_first = OnDevice(tables->y_first, device), y_weight = OnDevice(tables->y_weight, device),
-                   erase = OnDevice(tables->erase, device);
-  for (const NamedTensor& table :
-       {NamedTensor{"x_first", x_first}, NamedTensor{"x_weight", x_weight}, NamedTensor{"y_first", y_first},
-        NamedTensor{"y_weight", y_weight}, NamedTensor{"erase", erase}}) {
-    tensors.push_back(table);
-  }
-  return CallOnNumbersAnd(
-      scale, offset, erased, tensors,
-      [](auto* of_scale, auto* of_offset, auto* of_erased, Buffers b, const Device& on) {
-        CropResizeTables of_tensors = {Table<2>(b[3]), Table<3>(b[4]), Table<2>(b[5]), Table<3>(b[6]), Table<2>(b[7])};
-        return ops::CropResizeResident(b[0], b[1], of_tensors, of_scale, of_offset, of_erased, b[2], on);
+  return CallOnTablesAnd(
+      *std::move(tables), scale, offset, erased, {{"images", images}, {"index", index}, {"output", output}},
+      [](CropResizeTables& on_device, auto* of_scale, auto* of_offset, auto* of_erased, Buffers b,
+         const Device& device) {
+        return ops::CropResizeResident(b[0], b[1], on_device, of_scale, of_offset, of_erased, b[2], device);
       });
 }
 

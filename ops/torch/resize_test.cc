@@ -38,21 +38,29 @@ at::Tensor Halved(const at::Tensor& pixels, int64_t dim) {
 // A box filter that halves both sides, x first; an oracle for whole images.
 at::Tensor Half(const at::Tensor& image) { return Halved(Halved(image.to(at::kInt), 1), 0).to(at::kByte); }
 
-TEST(ResizeTensorTest, AveragesWindowsWhateverTheStrides) {
+class ResizeTensorTest : public ::testing::TestWithParam<at::DeviceType> {};
+
+TEST_P(ResizeTensorTest, AveragesWindowsWhateverTheStrides) {
+  const at::DeviceType device = GetParam();
+  if (device == at::kCUDA && !at::hasCUDA()) GTEST_SKIP() << "no CUDA device here";
   at::manual_seed(5);
-  const at::Tensor wide = at::randint(256, {12, 40, 3}, at::kByte);
+  const at::Tensor wide = at::randint(256, {12, 40, 3}, at::kByte).to(device);
+  const at::TensorOptions options = at::TensorOptions(device).dtype(at::kByte);
   for (const at::Tensor& image : {wide, wide.slice(1, 4, 34), wide.slice(0, 0, 12, 3), wide.slice(0, 0, 2)}) {
     const int64_t height = image.size(0) / 2, width = image.size(1) / 2;
     for (const at::Tensor& output :
-         {at::empty({height, width, 3}, at::kByte), at::empty({3, width, height}, at::kByte).permute({2, 1, 0}),
-          at::empty({height, 2 * width, 5}, at::kByte).slice(1, 1, {}, 2).slice(2, 1, 4)}) {
+         {at::empty({height, width, 3}, options), at::empty({3, width, height}, options).permute({2, 1, 0}),
+          at::empty({height, 2 * width, 5}, options).slice(1, 1, {}, 2).slice(2, 1, 4)}) {
       ASSERT_EQ(Resize(image, Filter::kBox, output), absl::OkStatus());
-      EXPECT_TRUE(at::equal(output, Half(image)));
+      EXPECT_TRUE(at::equal(output.cpu(), Half(image.cpu())));
     }
   }
 }
 
-TEST(ResizeTensorTest, RefusesOtherShapes) {
+INSTANTIATE_TEST_SUITE_P(Devices, ResizeTensorTest, ::testing::Values(at::kCPU, at::kCUDA),
+                         [](const auto& instance) { return c10::DeviceTypeName(instance.param); });
+
+TEST(ResizeTensorBadCallTest, RefusesOtherShapes) {
   const at::Tensor image = at::full({4, 6, 3}, 1, at::kByte), output = at::full({2, 3, 3}, 7, at::kByte);
   const auto message = [](const absl::Status& status) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
@@ -166,10 +174,9 @@ TEST_P(CropResizeTensorTest, EqualsTheOracle) {
     const at::Tensor resident = layout.make(batch, at::TensorOptions(device).dtype(type));
     ASSERT_EQ(inputs.To(device).Resident(resident), absl::OkStatus());
     EXPECT_TRUE(at::equal(resident.cpu(), expected)) << "residents, batch " << batch;
-    if (device != at::kCPU) continue;
-    const at::Tensor list = layout.make(batch, type);
-    ASSERT_EQ(inputs.List(list), absl::OkStatus());
-    EXPECT_TRUE(at::equal(list, expected)) << "list, batch " << batch;
+    const at::Tensor list = layout.make(batch, at::TensorOptions(device).dtype(type));
+    ASSERT_EQ(inputs.To(device).List(list), absl::OkStatus());
+    EXPECT_TRUE(at::equal(list.cpu(), expected)) << "list, batch " << batch;
   }
 }
 
