@@ -106,6 +106,7 @@ void ToDevice(Device::Kind kind, halide_buffer_t* buffer) {
 void ToHost(Device::Kind kind, halide_buffer_t* buffer) {
   if (kind == Device::Kind::kHost || buffer->number_of_elements() == 0) return;
   EXPECT_EQ(allocations, allocations_for_buffers) << "memory that an op took on the device";
+  EXPECT_FALSE(buffer->host_dirty()) << "an op wrote on the host";
   OrDie(ops::CallHalide("to host", [&] { return halide_copy_to_host(nullptr, buffer); }));
 }
 

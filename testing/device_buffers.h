@@ -25,8 +25,8 @@ bool IsThere(ops::Device::Kind kind);
 // program if the device refuses. A Halide::Runtime::Buffer frees that memory when it ends.
 void ToDevice(ops::Device::Kind kind, halide_buffer_t* buffer);
 
-// Copies what an op wrote on the device back to the host. A test fails where an op has taken memory there: all that was
-// ever taken, ToDevice took.
+// Copies what an op wrote on the device back to the host. A test fails where an op has taken memory there (all that was
+// ever taken, ToDevice took), or has worked on the host instead.
 void ToHost(ops::Device::Kind kind, halide_buffer_t* buffer);
 
 // Buffers that say to be on a device and are not, as long as this lives: for calls to be refused before they look.

@@ -262,12 +262,13 @@ class BatchAssembly : public Halide::Generator<BatchAssembly> {
   void ScheduleOnGpu() {
     Var block{"block"}, thread{"thread"}, place{"place"};
     Func out = output;
-    if (layout.value() == Layout::kInterleaved) out.specialize(channels() == 3);
     out.reorder(c, x, y, b)
         .fuse(x, y, place)
         .split(place, block, thread, kThreads, Halide::TailStrategy::GuardWithIf)
         .gpu_blocks(block, b)
         .gpu_threads(thread);
+    // Last: three channels would have nothing of what comes after it.
+    if (layout.value() == Layout::kInterleaved) out.specialize(channels() == 3);
   }
 
   bool HasFloat16() const {
