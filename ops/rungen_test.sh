@@ -24,7 +24,7 @@ arguments() {
     dkd_op) echo "$logits alpha=1 beta=8" ;;
     mix_images_op) echo 'images=random:1:[3072,3,8] weights=constant:0.3:[3,8] --output_extents=[3072,8]' ;;
     resize_uint8)
-      echo 'images=random:1:[96,32,9] index=zero:[8] x_first=zero:[16,8] x_weight=constant:1048576:[4,16,8]' \
+      echo 'images=random:1:[96,1,32,9] pixel_stride=3 index=zero:[8] x_first=zero:[16,8] x_weight=constant:1048576:[4,16,8]' \
         'y_first=zero:[16,8] y_weight=constant:1048576:[4,16,8] --output_extents=[16,16,3,8]' ;;
     soft_cross_entropy_op) echo 'logits=random:1:[100,128] targets=constant:0.01:[100,128]' ;;
     *) echo "rungen_test.sh has no arguments for $1" >&2 && return 1 ;;

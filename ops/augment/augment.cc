@@ -205,8 +205,9 @@ bool IsValid(const AugmentRecord& record, const Shape& shape) {
 void CheckImages(CheckArguments& check, absl::string_view name, const halide_buffer_t& images) {
   const int channels = images.dim[0].extent;
   check.Condition(images.dim[0].stride == 1 && images.dim[1].stride == channels, [&] {
-    return absl::StrFormat("%s has strides %d of C and %d of W; pixels must be dense, strides 1 and %d", name,
-                           images.dim[0].stride, images.dim[1].stride, channels);
+    return absl::StrFormat(
+        "%s has strides %d of C and %d of W; pixels must be dense, strides 1 and %d, as CropBatch writes any images",
+        name, images.dim[0].stride, images.dim[1].stride, channels);
   });
 }
 

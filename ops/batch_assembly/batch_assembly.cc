@@ -163,12 +163,14 @@ int Call(const Device& device, const Variant& variant, const Arguments& a, halid
                   a.border == Border::kReflect, output);
 }
 
-// On a GPU: the output in runs of 8 bytes if its layout has them.
+// On a GPU: the output in runs of 8 bytes if its layout has them. A run of whole pixels comes from dense ones: with any
+// strides, it would take more registers than a thread has.
 int CallOnDevice(const Variants& variants, const Arguments& a) {
   const int bytes = a.output->type.bytes(), run = kRunBytes / bytes;
   const int channels = a.output->dim[2].extent, width = a.output->dim[0].extent;
   const bool planar = a.output->dim[0].stride == 1;
-  const bool interleaved = a.output->dim[2].stride == 1 && a.output->dim[0].stride == channels;
+  const bool interleaved = a.output->dim[2].stride == 1 && a.output->dim[0].stride == channels &&
+                           a.images->dim[0].stride == 1 && a.images->dim[1].stride == channels;
   const int row = planar ? width : width * channels;
   bool in_runs = (planar || interleaved) && row % run == 0 && a.output->device % kRunBytes == 0;
   for (const int outer : {1, 2, 3}) {
@@ -210,16 +212,6 @@ const Variants& VariantsFor(halide_type_t type, const Variants& float32, const V
   return type == Float16() ? float16 : type == BFloat16() ? bfloat16 : float32;
 }
 
-void CheckImages(const halide_buffer_t* images, CheckArguments* check) {
-  check->Buffer("images", images, {halide_type_of<uint8_t>()}, 4);
-  if (!check->ok()) return;
-  const int channels = images->dim[0].extent;
-  check->Condition(images->dim[0].stride == 1 && images->dim[1].stride == channels, [&] {
-    return absl::StrFormat("images has strides %d of C and %d of W; pixels must be dense, strides 1 and %d",
-                           images->dim[0].stride, images->dim[1].stride, channels);
-  });
-}
-
 void CheckNormalization(const halide_buffer_t* scale, const halide_buffer_t* offset, int channels,
                         CheckArguments* check) {
   check->Buffer("scale", scale, {halide_type_of<float>()}, 1);
@@ -235,7 +227,7 @@ absl::Status BatchAssembly(halide_buffer_t* images, halide_buffer_t* index, hali
                            halide_buffer_t* scale, halide_buffer_t* offset, Border border, halide_buffer_t* output,
                            const Device& device) {
   CheckArguments check("batch_assembly", device);
-  CheckImages(images, &check);
+  check.Buffer("images", images, {halide_type_of<uint8_t>()}, 4);
   check.Buffer("index", index, {halide_type_of<int64_t>()}, 1);
   check.Buffer("params", params, {halide_type_of<int32_t>()}, 2);
   check.Output("output", output, {halide_type_of<float>(), Float16(), BFloat16()}, 4);
@@ -258,7 +250,7 @@ absl::Status MixedBatchAssembly(halide_buffer_t* images, halide_buffer_t* index,
                                 halide_buffer_t* lambda, halide_buffer_t* mix_box, halide_buffer_t* scale,
                                 halide_buffer_t* offset, Border border, halide_buffer_t* output, const Device& device) {
   CheckArguments check("mixed_batch_assembly", device);
-  CheckImages(images, &check);
+  check.Buffer("images", images, {halide_type_of<uint8_t>()}, 4);
   check.Buffer("index", index, {halide_type_of<int64_t>()}, 2);
   check.Buffer("params", params, {halide_type_of<int32_t>()}, 3);
   check.Buffer("lambda", lambda, {halide_type_of<float>()}, 1);
@@ -283,7 +275,7 @@ absl::Status MixedBatchAssembly(halide_buffer_t* images, halide_buffer_t* index,
 absl::Status CropBatch(halide_buffer_t* images, halide_buffer_t* index, halide_buffer_t* params, Border border,
                        halide_buffer_t* output, const Device& device) {
   CheckArguments check("crop_batch", device);
-  CheckImages(images, &check);
+  check.Buffer("images", images, {halide_type_of<uint8_t>()}, 4);
   check.Buffer("index", index, {halide_type_of<int64_t>()}, 1);
   check.Buffer("params", params, {halide_type_of<int32_t>()}, 2);
   check.Output("output", output, {halide_type_of<uint8_t>()}, 4);

@@ -13,7 +13,7 @@ namespace retort::ops {
 //   pixel = images[index[b], y + dy, x' + dx, c], or `border` outside the image; x' = flip ? W-1-x : x; dy, dx, flip =
 //   params[b]
 //
-// images  u8  [N,H,W,C]  pixels dense (strides of C and W are 1 and C); may exceed 2^31 bytes
+// images  u8  [N,H,W,C]  may exceed 2^31 bytes
 // index   i64 [B]        each in [0, N)
 // params  i32 [B,7]      BatchAssemblyParams: dy and dx in -2^20..2^20, also beyond the image, unless it is reflected;
 //                        flip 0 or 1
@@ -21,9 +21,10 @@ namespace retort::ops {
 // offset  f32 [C]
 // output  f32, f16 or bf16 [B,C,H,W]
 //
-// Shapes are written outermost first: the last letter is dim[0] of the buffer. All other strides are free. On the host,
-// C of 1 or 3 with W of 16 and more and W (NCHW) or C (channels_last) innermost is fast; on a GPU, besides, rows (with
-// channels_last, of pixels) that are a multiple of 8 bytes and start at one. Product and sum are each rounded to f32
+// Shapes are written outermost first: the last letter is dim[0] of the buffer. All strides are free. On the host, C of
+// 1 or 3 with W of 16 and more, W (NCHW) or C (channels_last) of the output innermost and images of dense pixels or
+// dense rows of planes is fast; on a GPU, rows (with channels_last, of pixels, from images of dense pixels) that are a
+// multiple of 8 bytes and start at one. Product and sum are each rounded to f32
 // and never fused, and the result is then rounded to the output's type, ties to even: the same on every processor and
 // GPU, bit by bit, and for any number of threads. Images are divided among Halide's threads. Nothing but the output is
 // as large as the batch.

@@ -80,8 +80,12 @@ class BatchAssembly : public Halide::Generator<BatchAssembly> {
   }
 
   void schedule() {
-    images.dim(0).set_min(0).set_stride(1);
-    images.dim(1).set_min(0).set_stride(channels());
+    images.dim(0).set_min(0).set_stride(Expr());
+    images.dim(1).set_min(0);
+    if (layout.value() == Layout::kInterleaved) {
+      images.dim(0).set_stride(1);
+      images.dim(1).set_stride(channels());
+    }
     images.dim(2).set_min(0);
     images.dim(3).set_min(0);
     index.dim(0).set_bounds(0, mix ? 2 : 1).set_stride(Expr());
@@ -246,11 +250,16 @@ class BatchAssembly : public Halide::Generator<BatchAssembly> {
       const Halide::RVar column = row.rvars(0)[0];
       row.compute_at(out, y).store_at(out, b).vectorize(x, 2 * kStep);
       row.specialize(channels() == 3).reorder(c, x).unroll(c, 3);
+      row.update(0).vectorize(column, kStep);
       // What is loaded and where it lies is the same for all channels.
-      row.update(0).vectorize(column, kStep).specialize(channels() == 3).reorder(c, column).unroll(c, 3);
+      row.update(0)
+          .specialize(channels() == 3 && images.dim(0).stride() == 1 && images.dim(1).stride() == 3)
+          .reorder(c, column)
+          .unroll(c, 3);
+      row.update(0).specialize(images.dim(1).stride() == 1);
       row.update(1).unscheduled();  // A few columns, and none unless reflected.
     }
-    // Any channel count, strides and width work; these are fast.
+    // Any channel count, strides and width work; these are fast, from pixels or planes that are dense.
     const Expr planar = output.dim(0).stride() == 1;
     const Expr interleaved = output.dim(0).stride() == 3 && output.dim(2).stride() == 1;
     const Expr wide = width() >= kStep;

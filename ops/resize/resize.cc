@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,10 +35,14 @@ using ::Halide::Runtime::Buffer;
 constexpr int kMaxChannels = 4;
 // Coordinates times channels stay far from 2^31.
 constexpr int kMaxSide = 1 << 24;
+// Those of a row of pixels are counted with 32 bits.
+constexpr int kMaxRowBytes = 1 << 30;
 
 // Arguments of a generated function. erase, scale, offset and erased are not there for pixels.
 struct Arguments {
-  halide_buffer_t *images, *index, *x_first, *x_weight, *y_first, *y_weight, *erase, *scale, *offset, *erased, *output;
+  halide_buffer_t* images;
+  int pixel_stride;
+  halide_buffer_t *index, *x_first, *x_weight, *y_first, *y_weight, *erase, *scale, *offset, *erased, *output;
 };
 
 // A buffer's description with other dimensions; the memory is the same.
@@ -59,12 +64,12 @@ struct View {
 // The generated function for an output of `type`, on `device`.
 absl::Status Call(const Device& device, halide_type_t type, const Arguments& a) {
   if (type == halide_type_of<uint8_t>()) {
-    return CallHalide("crop_resize", device, resize_uint8, resize_uint8_cuda, resize_uint8_opencl, a.images, a.index,
-                      a.x_first, a.x_weight, a.y_first, a.y_weight, a.output);
+    return CallHalide("crop_resize", device, resize_uint8, resize_uint8_cuda, resize_uint8_opencl, a.images,
+                      a.pixel_stride, a.index, a.x_first, a.x_weight, a.y_first, a.y_weight, a.output);
   }
   const auto call = [&](auto* host, auto* cuda, auto* opencl) {
-    return CallHalide("crop_resize", device, host, cuda, opencl, a.images, a.index, a.x_first, a.x_weight, a.y_first,
-                      a.y_weight, a.erase, a.scale, a.offset, a.erased, a.output);
+    return CallHalide("crop_resize", device, host, cuda, opencl, a.images, a.pixel_stride, a.index, a.x_first,
+                      a.x_weight, a.y_first, a.y_weight, a.erase, a.scale, a.offset, a.erased, a.output);
   };
   if (type == Float16()) return call(resize_float16, resize_float16_cuda, resize_float16_opencl);
   if (type == BFloat16()) return call(resize_bfloat16, resize_bfloat16_cuda, resize_bfloat16_opencl);
@@ -110,22 +115,47 @@ struct Axis {
   }
 };
 
-// One image. Only the rows and columns that are needed are looked at.
-absl::Status ResizeOne(const uint8_t* image, int64_t row_stride, Axis x, Axis y, int32_t* erase, halide_buffer_t* scale,
-                       halide_buffer_t* offset, halide_buffer_t* erased, const halide_buffer_t& output, int b) {
-  const int channels = output.dim[2].extent;
+// `count` of an axis' elements from `begin` on, as if there were no others.
+void Crop(View& view, int axis, int begin, int count) {
+  view.buffer.host += int64_t{begin} * view.dim[axis].stride * view.buffer.type.bytes();
+  view.dim[axis].extent = count;
+}
+
+// One image u8 [H,W,C] to number b of the output. Only the rows and columns that are needed are looked at. Pixels whose
+// channels lie side by side are resized together, others a channel at a time.
+absl::Status ResizeOne(const uint8_t* image, const halide_dimension_t* dim, Axis x, Axis y, int32_t* erase,
+                       halide_buffer_t* scale, halide_buffer_t* offset, halide_buffer_t* erased,
+                       const halide_buffer_t& output, int b) {
+  const int channels = output.dim[2].extent, together = dim[0].stride == 1 ? channels : 1;
   int64_t zero = 0;
-  const halide_dimension_t rows[] = {
-      {0, (x.end - x.begin) * channels, 1}, {0, y.end - y.begin, static_cast<int32_t>(row_stride)}, {0, 1, 0}};
-  Buffer<uint8_t, 3> source(const_cast<uint8_t*>(image) + y.begin * row_stride + int64_t{x.begin} * channels, 3, rows);
   Buffer<int64_t, 1> index(&zero, 1);
   Buffer<int32_t, 2> x_first(x.first.data(), output.dim[0].extent, 1), y_first(y.first.data(), output.dim[1].extent, 1);
   Buffer<int32_t, 3> x_weight = x.weights(), y_weight = y.weights();
   Buffer<int32_t, 2> erase_buffer(erase, 4, 1);
-  View view(output, {output.dim[0], output.dim[1], output.dim[2], {0, 1, 0}});
-  view.buffer.host += int64_t{b} * output.dim[3].stride * output.type.bytes();
-  return Call({}, output.type,
-              {source, index, x_first, x_weight, y_first, y_weight, erase_buffer, scale, offset, erased, &view.buffer});
+  const uint8_t* box = image + int64_t{y.begin} * dim[2].stride + int64_t{x.begin} * dim[1].stride;
+  const halide_dimension_t rows[] = {{0, (x.end - x.begin - 1) * dim[1].stride + together, 1},
+                                     {0, 1, 0},
+                                     {0, y.end - y.begin, dim[2].stride},
+                                     {0, 1, 0}};
+  for (int c = 0; c < channels; c += together) {
+    Buffer<uint8_t, 4> source(const_cast<uint8_t*>(box) + int64_t{c} * dim[0].stride, 4, rows);
+    View view(output, {output.dim[0], output.dim[1], output.dim[2], output.dim[3]});
+    Crop(view, 3, b, 1);
+    Crop(view, 2, c, together);
+    halide_buffer_t* numbers[] = {scale, offset, erased};
+    std::optional<View> of_channels[3];
+    for (int i = 0; i < 3; ++i) {
+      if (numbers[i] == nullptr) continue;
+      of_channels[i].emplace(*numbers[i], std::initializer_list<halide_dimension_t>{numbers[i]->dim[0]});
+      Crop(*of_channels[i], 0, c, together);
+      numbers[i] = &of_channels[i]->buffer;
+    }
+    const absl::Status status = Call({}, output.type,
+                                     {source, dim[1].stride, index, x_first, x_weight, y_first, y_weight, erase_buffer,
+                                      numbers[0], numbers[1], numbers[2], &view.buffer});
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 void CheckSide(CheckArguments& check, absl::string_view what, int side) {
@@ -188,7 +218,7 @@ void CheckPerChannel(CheckArguments& check, absl::string_view name, const halide
   }
 }
 
-// An image, or images, with dense rows: H, W and C are dimensions 2, 1 and 0.
+// An image, or images: H, W and C are dimensions 2, 1 and 0.
 void CheckPixels(CheckArguments& check, const std::string& name, const halide_buffer_t* image, int dimensions,
                  int channels) {
   check.Buffer(name, image, {halide_type_of<uint8_t>()}, dimensions);
@@ -201,9 +231,10 @@ void CheckPixels(CheckArguments& check, const std::string& name, const halide_bu
   });
   check.Condition(dim[0].min == 0 && dim[1].min == 0 && dim[2].min == 0,
                   [&] { return absl::StrCat(name, " begins at coordinates other than 0; give it with minima of 0"); });
-  check.Condition((dim[0].stride == 1 || channels == 1) && dim[1].stride == channels, [&] {
-    return absl::StrFormat("%s has strides %d of C and %d of W; pixels must be dense, strides 1 and %d", name,
-                           dim[0].stride, dim[1].stride, channels);
+  check.Condition(dim[1].stride >= 1 && int64_t{dim[1].extent} * dim[1].stride <= kMaxRowBytes, [&] {
+    return absl::StrFormat(
+        "%s has %d pixels in a row with stride %d; give a stride of 1 or more and rows of up to %d bytes", name,
+        dim[1].extent, dim[1].stride, kMaxRowBytes);
   });
 }
 
@@ -320,14 +351,15 @@ void CheckView(CheckArguments& check, CropResizeTables& tables, int b, int image
 }
 
 // View b on the host, of tables that CheckView has seen.
-absl::Status ResizeByTables(const uint8_t* image, int64_t row_stride, CropResizeTables& tables, halide_buffer_t* scale,
-                            halide_buffer_t* offset, halide_buffer_t* erased, const halide_buffer_t& output, int b) {
+absl::Status ResizeByTables(const uint8_t* image, const halide_dimension_t* dim, CropResizeTables& tables,
+                            halide_buffer_t* scale, halide_buffer_t* offset, halide_buffer_t* erased,
+                            const halide_buffer_t& output, int b) {
   const auto at = static_cast<size_t>(b);
   const Axis x(&tables.x_first(0, b), &tables.x_weight(0, 0, b), output.dim[0].extent, tables.x_taps[at],
                tables.x_weight.dim(1).stride());
   const Axis y(&tables.y_first(0, b), &tables.y_weight(0, 0, b), output.dim[1].extent, tables.y_taps[at],
                tables.y_weight.dim(1).stride());
-  return ResizeOne(image, row_stride, x, y, &tables.erase(0, b), scale, offset, erased, output, b);
+  return ResizeOne(image, dim, x, y, &tables.erase(0, b), scale, offset, erased, output, b);
 }
 
 // A table of weights of which each pixel's first `taps` are looked at.
@@ -388,7 +420,7 @@ absl::Status CropResize(absl::Span<halide_buffer_t* const> images, absl::Span<co
     const CropResizeParams& p = params[static_cast<size_t>(b)];
     const ResampleWeights x = RowWeights(p, filter, width), y = ColumnWeights(p, filter, height);
     int32_t erase[] = {p.erase_top, p.erase_left, p.erase_height, p.erase_width};
-    return ResizeOne(image.host, image.dim[2].stride, Axis(x.first.data(), x.weight.data(), width, x.taps, x.taps),
+    return ResizeOne(image.host, image.dim, Axis(x.first.data(), x.weight.data(), width, x.taps, x.taps),
                      Axis(y.first.data(), y.weight.data(), height, y.taps, y.taps), erase, scale, offset, erased,
                      *output, b);
   });
@@ -418,7 +450,7 @@ absl::Status CropResize(absl::Span<halide_buffer_t* const> images, CropResizeTab
     if (!check.ok()) return check.status();
     return ForEach(batch, [&](int b) {
       const halide_buffer_t& image = *images[static_cast<size_t>(b)];
-      return ResizeByTables(image.host, image.dim[2].stride, tables, scale, offset, erased, *output, b);
+      return ResizeByTables(image.host, image.dim, tables, scale, offset, erased, *output, b);
     });
   }
 
@@ -427,14 +459,14 @@ absl::Status CropResize(absl::Span<halide_buffer_t* const> images, CropResizeTab
   for (int b = 0; b < batch && status.ok(); ++b) {
     const auto at = static_cast<size_t>(b);
     const auto* dim = images[at]->dim;
-    View rows(*images[at], {{0, dim[1].extent * channels, 1}, dim[2], {0, 1, 0}});
+    View image(*images[at], {dim[0], dim[1], dim[2], {0, 1, 0}});
     View x_weight = FirstTaps(*tables.x_weight.raw_buffer(), tables.x_taps[at]),
          y_weight = FirstTaps(*tables.y_weight.raw_buffer(), tables.y_taps[at]);
     // Says which view to make. Whatever number is there, there is one image to show: the kernel clamps it.
     View index(*tables.erase.raw_buffer(), {{b, 1, 1}});
     index.buffer.type = halide_type_of<int64_t>();
     status = Call(device, output->type,
-                  {&rows.buffer, &index.buffer, tables.x_first, &x_weight.buffer, tables.y_first, &y_weight.buffer,
+                  {&image.buffer, 0, &index.buffer, tables.x_first, &x_weight.buffer, tables.y_first, &y_weight.buffer,
                    tables.erase, scale, offset, erased, &view.buffer});
   }
   output->flags = view.buffer.flags;
@@ -515,10 +547,9 @@ absl::Status CropResizeResident(halide_buffer_t* images, halide_buffer_t* index,
 
   const auto* dim = images->dim;
   if (device.kind != Device::Kind::kHost) {
-    View rows(*images, {{0, dim[1].extent * channels, 1}, dim[2], dim[3]});
     View view(*output, {output->dim[0], output->dim[1], output->dim[2], output->dim[3]});
     const absl::Status status = Call(device, output->type,
-                                     {&rows.buffer, index, tables.x_first, tables.x_weight, tables.y_first,
+                                     {images, 0, index, tables.x_first, tables.x_weight, tables.y_first,
                                       tables.y_weight, tables.erase, scale, offset, erased, &view.buffer});
     output->flags = view.buffer.flags;
     return status;
@@ -538,8 +569,7 @@ absl::Status CropResizeResident(halide_buffer_t* images, halide_buffer_t* index,
   }
   if (!check.ok()) return check.status();
   return ForEach(batch, [&](int b) {
-    return ResizeByTables(images->host + image_of(b) * dim[3].stride, dim[2].stride, tables, scale, offset, erased,
-                          *output, b);
+    return ResizeByTables(images->host + image_of(b) * dim[3].stride, dim, tables, scale, offset, erased, *output, b);
   });
 }
 

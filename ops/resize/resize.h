@@ -26,7 +26,9 @@ namespace retort::ops {
 // for a box more than 100 times as high as wide that shrinks in height, of which it takes columns first; 13.0 for any
 // that shrinks much more one way than the other.
 //
-// image   u8 [H,W,C]    a pixel's channels and a row's pixels are dense, the stride of rows is free; C <= 4
+// image   u8 [H,W,C]    C <= 4; any strides, that of W 1 or more. On the host dense pixels are fastest, planes take
+// their
+//                       channels one after the other
 // output  u8 [H',W',C]  any strides
 //
 // InvalidArgument for a buffer of the wrong type or shape; output is then untouched. On the host; see below for
@@ -85,7 +87,7 @@ absl::Status CropResize(absl::Span<halide_buffer_t* const> images, CropResizeTab
 
 // CropResize of images of one size, by index: on a GPU all views in one launch.
 //
-// images  u8  [N,H,W,C]  a pixel's channels and a row's pixels are dense
+// images  u8  [N,H,W,C]  strides as above
 // index   i64 [B]        each in [0, N)
 //
 // The host refuses an index out of range (OutOfRange), a device clamps it; tables as above. A GPU takes B * C up to

@@ -36,7 +36,8 @@ class Resize : public Halide::Generator<Resize> {
                                    {"bfloat16", Element::kBFloat16}}};
 
   // Halide counts dimensions from the innermost: the reverse of how shapes are written.
-  Input<Buffer<uint8_t, 3>> images{"images"};      // [N,H,W*C]
+  Input<Buffer<uint8_t, 4>> images{"images"};      // [N,H,W,C]; on a processor, [N,H,1,bytes of a row]
+  Input<int32_t> pixel_stride{"pixel_stride"};     // bytes from one pixel of such a row to the next; a GPU has W
   Input<Buffer<int64_t, 1>> index{"index"};        // [B]; on a GPU, the views that it has are those that are made
   Input<Buffer<int32_t, 2>> x_first{"x_first"};    // [B,W']
   Input<Buffer<int32_t, 3>> x_weight{"x_weight"};  // [B,W',T]
@@ -54,17 +55,18 @@ class Resize : public Halide::Generator<Resize> {
   }
 
   void generate() {
-    const Expr image = clamp(cast<int32_t>(index(b)), 0, images.dim(2).extent() - 1);
+    const Expr image = clamp(cast<int32_t>(index(b)), 0, images.dim(3).extent() - 1);
     // Sums along rows are vectors of pixels that lie below each other, which all have the same weights: on a processor,
     // bytes are transposed tile by tile before, and pixels back again after.
     if (on_gpu()) {
-      column_of_bytes(y, j, b) = images(j, y, image);
+      source(y, x, c, b) = images(c, x, y, image);
     } else {
       Func bytes{"bytes"};
-      bytes(f, tx, ty, b) = images(clamp(likely(tx * kTile + f % kTile), 0, images.dim(0).extent() - 1),
+      bytes(f, tx, ty, b) = images(clamp(likely(tx * kTile + f % kTile), 0, images.dim(0).extent() - 1), 0,
                                    min(ty * kTile + f / kTile, height() - 1), image);
       byte_tiles = transposed(bytes);
       column_of_bytes(y, j, b) = byte_tiles.back()(j % kTile * kTile + y % kTile, j / kTile, y / kTile, b);
+      source(y, x, c, b) = column_of_bytes(y, x * pixel_stride + c, b);
     }
 
     // The first pass makes rows as wide as the result: on a processor all that are needed, on a GPU, for each number of
@@ -79,8 +81,8 @@ class Resize : public Halide::Generator<Resize> {
     }
     rx = RDom(0, x_weight.dim(0).extent(), "rx");
     x_sum(place) = 1 << (kResampleBits - 1);
-    x_sum(place) += x_weight(rx, column, b) *
-                    cast<int32_t>(column_of_bytes(line, within(x_first(column, b) + rx, width()) * channels() + c, b));
+    x_sum(place) +=
+        x_weight(rx, column, b) * cast<int32_t>(source(line, within(x_first(column, b) + rx, width()), c, b));
     x_pixel(place) = cast<uint8_t>(pixel(x_sum(place)));
 
     // The second pass weighs those rows.
@@ -107,9 +109,11 @@ class Resize : public Halide::Generator<Resize> {
   }
 
   void schedule() {
-    images.dim(0).set_min(0).set_stride(1);
+    images.dim(0).set_min(0).set_stride(on_gpu() ? Expr() : Expr(1));
     images.dim(1).set_min(0);
+    if (!on_gpu()) images.dim(1).set_extent(1);
     images.dim(2).set_min(0);
+    images.dim(3).set_min(0);
     const auto table = [](auto& first, auto& weight, const Expr& size) {
       first.dim(0).set_bounds(0, size);
       weight.dim(0).set_min(0);
@@ -133,7 +137,7 @@ class Resize : public Halide::Generator<Resize> {
  private:
   void schedule_cpu() {
     Func out = *output;
-    const Expr is_rgb = channels() == 3;
+    const Expr is_rgb = channels() == 3 && pixel_stride == 3;
     Var xo{"xo"}, xi{"xi"}, yo{"yo"}, yi{"yi"}, jo{"jo"}, ji{"ji"};
     out.split(x, xo, xi, kStep, TailStrategy::GuardWithIf).reorder(xi, xo, c, y, b);
     out.specialize(output->dim(0).stride() == 1).vectorize(xi);
@@ -230,8 +234,11 @@ class Resize : public Halide::Generator<Resize> {
   bool on_gpu() { return get_target().has_gpu_feature(); }
   bool normalizes() { return element != Element::kUInt8; }
   Expr channels() { return output->dim(2).extent(); }
-  Expr width() { return images.dim(0).extent() / channels(); }
-  Expr height() { return images.dim(1).extent(); }
+  Expr width() {
+    if (on_gpu()) return images.dim(1).extent();
+    return (images.dim(0).extent() - channels()) / pixel_stride + 1;  // A row ends with its last pixel.
+  }
+  Expr height() { return images.dim(2).extent(); }
 
   // A coordinate of the source. The host has checked it; a device has not.
   Expr within(const Expr& coordinate, const Expr& size) {
@@ -283,7 +290,8 @@ class Resize : public Halide::Generator<Resize> {
   }
 
   Var x{"x"}, y{"y"}, c{"c"}, b{"b"}, j{"j"}, f{"f"}, tx{"tx"}, ty{"ty"}, tap{"tap"};
-  Func column_of_bytes{"column_of_bytes"}, x_sum{"x_sum"}, x_pixel{"x_pixel"}, row{"row"}, y_sum{"y_sum"};
+  Func column_of_bytes{"column_of_bytes"}, source{"source"}, x_sum{"x_sum"}, x_pixel{"x_pixel"}, row{"row"},
+      y_sum{"y_sum"};
   std::vector<Func> byte_tiles, pixel_tiles;
   RDom rx, ry, views;
   Input<Buffer<int32_t>>* erase = nullptr;

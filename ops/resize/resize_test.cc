@@ -105,6 +105,9 @@ std::vector<uint8_t> OracleResize(const uint8_t* image, int image_width, int cha
 
 enum class Layout { kPlanar, kInterleaved, kSpaced };
 
+// How the images lie in memory: pixels dense; planes; the middle channels of more; apart in every dimension.
+enum class Source { kDense, kPlanes, kChannelsOfMore, kApart };
+
 struct Problem {
   std::string name;
   int channels = 3;
@@ -115,6 +118,7 @@ struct Problem {
   int largest = 70;  // side of a source
   int batch = 5;
   int row_gap = 0;  // bytes between rows of the source
+  Source source = Source::kDense;
 };
 
 // Sides around the tile (16), the vector (32) and each number of taps with loops of its own.
@@ -147,6 +151,25 @@ std::vector<Problem> Problems() {
       {.name = "BFloatSpaced", .type = BFloat16(), .layout = Layout::kSpaced},
       {.name = "Pixels", .type = u8},
       {.name = "PixelsInterleaved", .filter = Filter::kBicubic, .type = u8, .layout = Layout::kInterleaved},
+      {.name = "OfPlanes", .source = Source::kPlanes},
+      {.name = "OfPlanesInterleaved",
+       .filter = Filter::kBicubic,
+       .layout = Layout::kInterleaved,
+       .row_gap = 3,
+       .source = Source::kPlanes},
+      {.name = "OfPlanesPixels", .type = u8, .layout = Layout::kSpaced, .source = Source::kPlanes},
+      {.name = "OfChannelsOfMore", .source = Source::kChannelsOfMore},
+      {.name = "OfChannelsOfMoreHalf",
+       .type = Float16(),
+       .layout = Layout::kInterleaved,
+       .source = Source::kChannelsOfMore},
+      {.name = "OfOneChannelOfMore", .channels = 1, .type = BFloat16(), .source = Source::kChannelsOfMore},
+      {.name = "OfPixelsApart", .filter = Filter::kLanczos, .source = Source::kApart},
+      {.name = "OfPixelsApartPixels",
+       .channels = 4,
+       .type = u8,
+       .layout = Layout::kInterleaved,
+       .source = Source::kApart},
       {.name = "EmptyBatch", .batch = 0},
   };
 }
@@ -164,9 +187,29 @@ struct Call {
     // All images lie in one [N,H,W,C], so that the same views can be made of residents; N is B + 1.
     image_height = 1 + below(p.largest) / 2 + p.largest / 2;
     image_width = 1 + below(p.largest) / 2 + p.largest / 2;
-    row = image_width * p.channels + p.row_gap;
-    pixels.resize(static_cast<size_t>((p.batch + 1) * image_height * row));
-    for (uint8_t& pixel : pixels) pixel = static_cast<uint8_t>(below(4) == 0 ? below(2) * 255 : below(256));
+    switch (p.source) {
+      case Source::kDense:
+        pixel = p.channels;
+        break;
+      case Source::kPlanes:
+        pixel = 1;
+        break;
+      case Source::kChannelsOfMore:
+        pixel = p.channels + 2;
+        break;
+      case Source::kApart:
+        channel = 2;
+        pixel = 2 * p.channels + 3;
+        break;
+    }
+    row = image_width * pixel + p.row_gap;
+    image_bytes = image_height * row;
+    if (p.source == Source::kPlanes) {
+      channel = image_bytes;
+      image_bytes *= p.channels;
+    }
+    pixels.resize(static_cast<size_t>((p.batch + 1) * image_bytes));
+    for (uint8_t& byte : pixels) byte = static_cast<uint8_t>(below(4) == 0 ? below(2) * 255 : below(256));
     for (int b = 0; b < p.batch; ++b) {
       index.push_back((b * 2 + 1) % (p.batch + 1));
       CropResizeParams view;
@@ -208,12 +251,12 @@ struct Call {
       const CropResizeParams& view = params[b];
       const ImageSize size = {std::min(image_height, view.top + view.height + below(3)),
                               std::min(image_width, view.left + view.width + below(3))};
-      const halide_dimension_t image[] = {{0, c, 1}, {0, size.width, c}, {0, size.height, row}};
-      images.emplace_back(&pixels[static_cast<size_t>(index[b] * image_height * row)], 3, image);
+      const halide_dimension_t image[] = {{0, c, channel}, {0, size.width, pixel}, {0, size.height, row}};
+      images.emplace_back(&pixels[static_cast<size_t>(index[b] * image_bytes)], 3, image);
       sizes.push_back(size);
     }
     const halide_dimension_t all[] = {
-        {0, c, 1}, {0, image_width, c}, {0, image_height, row}, {0, p.batch + 1, image_height * row}};
+        {0, c, channel}, {0, image_width, pixel}, {0, image_height, row}, {0, p.batch + 1, image_bytes}};
     resident = Buffer<uint8_t, 4>(pixels.data(), 4, all);
     index_buffer = Buffer<int64_t, 1>(index.data(), p.batch);
     for (auto* values : {&scale, &offset, &erased}) *values = Buffer<float, 1>(c);
@@ -282,26 +325,30 @@ struct Call {
     std::vector<uint8_t> expected(memory.size(), kUntouched);
     for (int b = 0; b < p.batch; ++b) {
       const CropResizeParams& v = params[static_cast<size_t>(b)];
-      // Dense rows for the oracle.
+      // Dense pixels for the oracle.
       std::vector<uint8_t> image;
       for (int y = 0; y < image_height; ++y) {
-        const auto begin = pixels.begin() + (index[static_cast<size_t>(b)] * image_height + y) * row;
-        image.insert(image.end(), begin, begin + image_width * p.channels);
+        for (int x = 0; x < image_width; ++x) {
+          for (int c = 0; c < p.channels; ++c) {
+            image.push_back(pixels[static_cast<size_t>(index[static_cast<size_t>(b)] * image_bytes + y * row +
+                                                       x * pixel + c * channel)]);
+          }
+        }
       }
       const std::vector<uint8_t> resized = OracleResize(image.data(), image_width, p.channels, v, p.filter);
       for (int y = 0; y < p.height; ++y) {
         for (int x = 0; x < p.width; ++x) {
           for (int c = 0; c < p.channels; ++c) {
             const int from = v.window_left + (v.flip == 1 ? p.width - 1 - x : x);
-            const uint8_t pixel =
+            const uint8_t resized_pixel =
                 resized[static_cast<size_t>(((v.window_top + y) * v.resized_width + from) * p.channels + c)];
             const bool is_erased = y >= v.erase_top && y < v.erase_top + v.erase_height && x >= v.erase_left &&
                                    x < v.erase_left + v.erase_width;
-            volatile float product = static_cast<float>(pixel) * kScale[c];
+            volatile float product = static_cast<float>(resized_pixel) * kScale[c];
             const float value = is_erased ? kErased[c] : product + kOffset[c];
             void* place = &expected[static_cast<size_t>(
                 (x * stride[0] + y * stride[1] + c * stride[2] + b * stride[3]) * p.type.bytes())];
-            if (p.type == halide_type_of<uint8_t>()) *static_cast<uint8_t*>(place) = pixel;
+            if (p.type == halide_type_of<uint8_t>()) *static_cast<uint8_t*>(place) = resized_pixel;
             if (p.type == halide_type_of<float>()) *static_cast<float*>(place) = value;
             if (p.type == Float16()) *static_cast<uint16_t*>(place) = NearestFloat16(value);
             if (p.type == BFloat16()) *static_cast<uint16_t*>(place) = NearestBFloat16(value);
@@ -313,7 +360,8 @@ struct Call {
   }
 
   Problem p;
-  int image_height, image_width, row;
+  int image_height, image_width;
+  int channel = 1, pixel, row, image_bytes;  // strides of the source
   std::vector<uint8_t> pixels, memory;
   std::vector<int64_t> index;
   std::vector<CropResizeParams> params;
@@ -660,7 +708,12 @@ INSTANTIATE_TEST_SUITE_P(
                 "images[2] "},
         BadCall{"ImageOfFourChannels", [](Call& c) { c.images[2].raw_buffer()->dim[0].extent = 4; },
                 "images[2] has 4 channels; give 3"},
-        BadCall{"ImagePlanar", [](Call& c) { c.images[2].raw_buffer()->dim[1].stride = 1; }, "pixels must be dense"},
+        BadCall{"ImageOfOneColumn", [](Call& c) { c.images[2].raw_buffer()->dim[1].stride = 0; },
+                "pixels in a row with stride 0; give a stride of 1 or more and rows of up to 1073741824 bytes"},
+        BadCall{"ImageMirrored", [](Call& c) { c.images[2].raw_buffer()->dim[1].stride = -3; },
+                "pixels in a row with stride -3"},
+        BadCall{"ImageOfLongRows", [](Call& c) { c.images[2].raw_buffer()->dim[1].stride = 1 << 30; },
+                "pixels in a row with stride 1073741824"},
         BadCall{"ImageEmpty", [](Call& c) { c.images[2].raw_buffer()->dim[2].extent = 0; }, "is of height 0"},
         BadCall{"ImageShifted", [](Call& c) { c.images[2].raw_buffer()->dim[2].min = 3; }, "minima of 0"},
         BadCall{"OutputFolded", [](Call& c) { c.output.raw_buffer()->dim[1].stride = 0; },

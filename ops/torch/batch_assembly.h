@@ -11,8 +11,8 @@ namespace retort::ops::torch {
 // The ops of ops/batch_assembly.h on tensors of one device, cpu or cuda: they write the batch into `output`, whose type
 // and strides decide element and layout. Not differentiable: their inputs are pixels.
 //
-// images u8 [N,H,W,C], index i64 [B], params i32 [B,7], scale f32 [C], offset f32 [C],
-// output f32, f16 or bf16 [B,C,H,W].
+// images u8 [N,H,W,C] of any strides: channels_last tensors permuted, planes, slices; index i64 [B], params i32 [B,7],
+// scale f32 [C], offset f32 [C], output f32, f16 or bf16 [B,C,H,W].
 //
 // Errors: those of the ops and of CallOnTensors.
 absl::Status BatchAssembly(const at::Tensor& images, const at::Tensor& index, const at::Tensor& params,

@@ -1,8 +1,10 @@
 #include "retort/ops/torch/batch_assembly.h"
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "ATen/Context.h"
@@ -144,6 +146,34 @@ TEST(BatchAssemblyTest, TakesSlicedInputsWithoutCopying) {
   const at::Tensor output = at::empty({4, 3, 9, 18});
   ASSERT_EQ(sliced.Run(output), absl::OkStatus());
   EXPECT_TRUE(at::equal(output, inputs.Expected()));
+}
+
+TEST_P(BatchAssemblyDeviceTest, ReadsImagesAsTheyLie) {
+  Inputs dense(4);
+  const at::Tensor planes = at::randint(256, {6, 3, 9, 18}, at::kByte),
+                   more = at::randint(256, {6, 9, 18, 5}, at::kByte);
+  const auto planar = [](const at::Tensor& there) { return there.permute({0, 2, 3, 1}); };
+  const auto some = [](const at::Tensor& there) { return there.slice(3, 1, 4); };
+  const auto grey = [](const at::Tensor& there) { return there.slice(3, 2, 3).expand({6, 9, 18, 3}); };
+  for (const auto& [base, view] : {std::pair<at::Tensor, std::function<at::Tensor(const at::Tensor&)>>{planes, planar},
+                                   {more, some},
+                                   {more, grey}}) {
+    dense.images = view(base).contiguous();
+    Inputs there = dense.To(GetParam());
+    const at::Tensor base_there = base.to(GetParam());
+    there.images = view(base_there);
+    ASSERT_FALSE(there.images.is_contiguous());
+    ASSERT_EQ(there.images.storage().data(), base_there.storage().data());
+    for (const auto format : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
+      const at::Tensor output = at::empty({4, 3, 9, 18}, at::TensorOptions(GetParam()).memory_format(format));
+      ASSERT_EQ(there.Run(output), absl::OkStatus());
+      EXPECT_TRUE(at::equal(output.cpu(), dense.Expected()));
+    }
+    const at::Tensor pixels = at::empty({4, 9, 18, 3}, there.images.options());
+    there.params.zero_();
+    ASSERT_EQ(CropBatch(there.images, there.index, there.params, Border::kZero, pixels), absl::OkStatus());
+    EXPECT_TRUE(at::equal(pixels, there.images.index_select(0, there.index)));
+  }
 }
 
 TEST_P(BatchAssemblyDeviceTest, WeighsTwoViews) {

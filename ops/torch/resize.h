@@ -18,17 +18,17 @@ namespace retort::ops::torch {
 //
 // Errors: those of the ops and of CallOnTensors; output is then untouched.
 
-// image u8 [H,W,C] with dense rows, output u8 [H',W',C].
+// image u8 [H,W,C], output u8 [H',W',C].
 absl::Status Resize(const at::Tensor& image, Filter filter, const at::Tensor& output);
 
-// images B of u8 [H,W,C] with dense rows, H and W of each its own; params B; scale, offset, erased f32 [C]; output f32,
+// images B of u8 [H,W,C], H and W of each its own; params B; scale, offset, erased f32 [C]; output f32,
 // f16 or bf16 [B,C,H',W'], or u8 of pixels, for which scale, offset and erased are undefined. On cuda each image is a
 // launch.
 absl::Status CropResize(absl::Span<const at::Tensor> images, absl::Span<const CropResizeParams> params, Filter filter,
                         const at::Tensor& scale, const at::Tensor& offset, const at::Tensor& erased,
                         const at::Tensor& output);
 
-// images u8 [N,H,W,C] with dense rows, index i64 [B], the rest as above; on cuda one launch.
+// images u8 [N,H,W,C], index i64 [B], the rest as above; on cuda one launch.
 absl::Status CropResizeResident(const at::Tensor& images, const at::Tensor& index,
                                 absl::Span<const CropResizeParams> params, Filter filter, const at::Tensor& scale,
                                 const at::Tensor& offset, const at::Tensor& erased, const at::Tensor& output);

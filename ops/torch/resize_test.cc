@@ -9,6 +9,7 @@
 #include "ATen/Context.h"
 #include "ATen/TensorOperators.h"
 #include "ATen/ops/empty.h"
+#include "ATen/ops/empty_like.h"
 #include "ATen/ops/equal.h"
 #include "ATen/ops/full.h"
 #include "ATen/ops/full_like.h"
@@ -46,7 +47,11 @@ TEST_P(ResizeTensorTest, AveragesWindowsWhateverTheStrides) {
   at::manual_seed(5);
   const at::Tensor wide = at::randint(256, {12, 40, 3}, at::kByte).to(device);
   const at::TensorOptions options = at::TensorOptions(device).dtype(at::kByte);
-  for (const at::Tensor& image : {wide, wide.slice(1, 4, 34), wide.slice(0, 0, 12, 3), wide.slice(0, 0, 2)}) {
+  const at::Tensor planes = at::randint(256, {3, 12, 40}, at::kByte).to(device),
+                   more = at::randint(256, {12, 40, 5}, at::kByte).to(device);
+  for (const at::Tensor& image :
+       {wide, wide.slice(1, 4, 34), wide.slice(0, 0, 12, 3), wide.slice(0, 0, 2), wide.transpose(0, 1),
+        planes.permute({1, 2, 0}), more.slice(2, 1, 4), more.slice(2, 3, 4).expand({12, 40, 3})}) {
     const int64_t height = image.size(0) / 2, width = image.size(1) / 2;
     for (const at::Tensor& output :
          {at::empty({height, width, 3}, options), at::empty({3, width, height}, options).permute({2, 1, 0}),
@@ -70,7 +75,8 @@ TEST(ResizeTensorBadCallTest, RefusesOtherShapes) {
   EXPECT_THAT(message(Resize(image, Filter::kBox, {})), HasSubstr("tensor output is undefined"));
   EXPECT_THAT(message(Resize(image[0], Filter::kBox, output)), HasSubstr("image has 2 dimensions of u8"));
   EXPECT_THAT(message(Resize(image.to(at::kFloat), Filter::kBox, output)), HasSubstr("image has 3 dimensions of f32"));
-  EXPECT_THAT(message(Resize(image.transpose(0, 1), Filter::kBox, output)), HasSubstr("pixels must be dense"));
+  EXPECT_THAT(message(Resize(image.slice(1, 0, 1).expand({4, 6, 3}), Filter::kBox, output)),
+              HasSubstr("6 pixels in a row with stride 0"));
   EXPECT_THAT(message(Resize(image, Filter::kBox, output.slice(2, 0, 2))), HasSubstr("has 3 channels; give 2"));
   EXPECT_THAT(message(Resize(image, Filter::kBox, output.slice(0, 0, 0))), HasSubstr("output is of height 0"));
   EXPECT_TRUE(at::equal(output, at::full_like(output, 7)));
@@ -207,6 +213,30 @@ INSTANTIATE_TEST_SUITE_P(
              c10::DeviceTypeName(std::get<2>(instance.param));
     });
 
+class CropResizeStridesTest : public ::testing::TestWithParam<at::DeviceType> {};
+
+TEST_P(CropResizeStridesTest, ReadsImagesAsTheyLie) {
+  if (GetParam() == at::kCUDA && !at::hasCUDA()) GTEST_SKIP() << "no CUDA device here";
+  const Inputs dense(6);
+  const at::Tensor expected = dense.Expected();
+  const at::Tensor planes = dense.images.permute({0, 3, 1, 2}).contiguous(),
+                   more = at::full({5, 26, 42, 5}, 9, at::kByte);
+  more.slice(3, 1, 4).copy_(dense.images);
+  Inputs planar = dense.To(GetParam()), some = dense.To(GetParam());
+  planar.images = planes.to(GetParam()).permute({0, 2, 3, 1});
+  some.images = more.to(GetParam()).slice(3, 1, 4);
+  for (const Inputs& inputs : {planar, some}) {
+    const at::Tensor resident = at::empty_like(expected, GetParam()), list = at::empty_like(resident);
+    ASSERT_EQ(inputs.Resident(resident), absl::OkStatus());
+    EXPECT_TRUE(at::equal(resident.cpu(), expected));
+    ASSERT_EQ(inputs.List(list), absl::OkStatus());
+    EXPECT_TRUE(at::equal(list.cpu(), expected));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, CropResizeStridesTest, ::testing::Values(at::kCPU, at::kCUDA),
+                         [](const auto& instance) { return c10::DeviceTypeName(instance.param); });
+
 struct BadCall {
   std::string name;
   void (*spoil)(Inputs& inputs, at::Tensor& output);
@@ -246,11 +276,11 @@ INSTANTIATE_TEST_SUITE_P(
                               absl::StatusCode::kInvalidArgument, "images has 3 dimensions of u8"},
                       BadCall{"OutputOfThreeDimensions", [](Inputs&, at::Tensor& output) { output = output[0]; },
                               absl::StatusCode::kInvalidArgument, "output has 3 dimensions of f32"},
-                      BadCall{"ImagesWithoutDenseRows",
+                      BadCall{"ImagesOfOneColumn",
                               [](Inputs& i, at::Tensor&) {
-                                i.images = i.images.permute({0, 3, 1, 2}).contiguous().permute({0, 2, 3, 1});
+                                i.images = i.images.slice(2, 0, 1).expand({5, 26, 42, 3});
                               },
-                              absl::StatusCode::kInvalidArgument, "pixels must be dense"},
+                              absl::StatusCode::kInvalidArgument, "images has 42 pixels in a row with stride 0"},
                       BadCall{"IndexBeyondTheEnd", [](Inputs& i, at::Tensor&) { i.index.fill_(5); },
                               absl::StatusCode::kOutOfRange, "index[0] = 5, but images has 5"},
                       BadCall{"TooFewParams", [](Inputs& i, at::Tensor&) { i.params.pop_back(); },
@@ -287,7 +317,8 @@ TEST(CropResizeListTest, NamesTheTensor) {
   EXPECT_THAT(message({image}), HasSubstr("there are 1 images and 2 params; give 2 of each"));
   EXPECT_THAT(message({image, {}}), HasSubstr("tensor images[1] is undefined"));
   EXPECT_THAT(message({image, image.to(at::kFloat)}), HasSubstr("images[1] has 3 dimensions of f32"));
-  EXPECT_THAT(message({image, image.transpose(0, 1)}), HasSubstr("images[1] has strides"));
+  EXPECT_THAT(message({image, image.slice(1, 0, 1).expand({26, 42, 3})}),
+              HasSubstr("images[1] has 42 pixels in a row with stride 0"));
   EXPECT_TRUE(at::equal(output, at::full_like(output, 5.0)));
 }
 

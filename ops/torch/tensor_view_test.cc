@@ -48,6 +48,14 @@ TEST(TensorViewTest, TakesChannelsLastAsItLies) {
   EXPECT_THAT(Strides(*view.buffer()), ElementsAre(3, 15, 1, 60));
 }
 
+TEST(TensorViewTest, TakesPlanesAsPixelsAsTheyLie) {
+  const at::Tensor planes = at::zeros({2, 3, 4, 5}, at::kByte);
+  TensorView view = TensorView::Create("x", planes.permute({0, 2, 3, 1})).value();
+  EXPECT_EQ(view.buffer()->host, planes.data_ptr());
+  EXPECT_THAT(Extents(*view.buffer()), ElementsAre(3, 5, 4, 2));
+  EXPECT_THAT(Strides(*view.buffer()), ElementsAre(20, 1, 5, 60));
+}
+
 TEST(TensorViewTest, TakesSlicesAsTheyLie) {
   const at::Tensor whole = at::arange(60, at::kInt).view({3, 4, 5});
   const at::Tensor slice = whole.slice(0, 1).slice(2, 1, 5, 2).transpose(0, 1);  // [4,2,2], starts at element 21.
