@@ -18,6 +18,7 @@
 #include "retort/nn/build_model.h"
 #include "retort/nn/initial_weights.h"
 #include "retort/pipelines/payload/trained_model.h"
+#include "retort/pipelines/program/without_exceptions.h"
 #include "retort/pipelines/stage.h"
 
 namespace retort::pipelines {
@@ -199,7 +200,8 @@ absl::Status DryRun(const Plan& plan, const std::vector<size_t>& goals, const st
   for (const size_t i : WithInputs(plan, goals)) {
     // Replicates differ only in their seed.
     if (plan.stages[i].replicate > 0) continue;
-    if (const absl::Status status = rehearsal.Rehearse(i); !status.ok()) {
+    const absl::Status status = WithoutExceptions([&] { return rehearsal.Rehearse(i); });
+    if (!status.ok()) {
       return absl::Status(status.code(), absl::StrCat("stage \"", plan.stages[i].name, "\": ", status.message()));
     }
   }

@@ -19,6 +19,7 @@
 #include "retort/pipelines/program/command_line.h"
 #include "retort/pipelines/program/exit_code.h"
 #include "retort/pipelines/program/stop_signal.h"
+#include "retort/pipelines/program/without_exceptions.h"
 #include "retort/pipelines/run_plan.h"
 #include "retort/pipelines/stage.h"
 #include "retort/pipelines/store/artifact_store.h"
@@ -117,7 +118,7 @@ int Main(int argc, char** argv, config::Stage::KindCase kind) {
     std::cout << HelpText(KindName(kind));
     return 0;
   }
-  const absl::Status status = Run(*line, kind);
+  const absl::Status status = WithoutExceptions([&] { return Run(*line, kind); });
   if (absl::IsCancelled(status)) {
     std::cerr << "stopped; run the same command again to go on\n";
   } else if (!status.ok()) {

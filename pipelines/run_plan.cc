@@ -12,6 +12,7 @@
 
 #include "retort/data/io/status_macros.h"
 #include "retort/nn/runtime.h"
+#include "retort/pipelines/program/without_exceptions.h"
 #include "retort/pipelines/stage.h"
 #include "retort/pipelines/stage_type.h"
 #include "retort/pipelines/stages/cache_logits.h"
@@ -55,7 +56,7 @@ class Runner {
     RETORT_ASSIGN_OR_RETURN(const StageContext context, ContextOf(i));
     RETORT_ASSIGN_OR_RETURN(const StoredArtifact artifact, Deliver(i));
     nn::ConfigureRuntime(plan_.pipeline->numerics().threads());
-    return Named(plan_.stages[i], VerifyTargets(context, artifact, records));
+    return Named(plan_.stages[i], WithoutExceptions([&] { return VerifyTargets(context, artifact, records); }));
   }
 
  private:
@@ -126,7 +127,7 @@ class Runner {
     const StageType type = TypeOf(stage.config->kind_case());
     if (type.numeric) nn::ConfigureRuntime(plan_.pipeline->numerics().threads());
     const absl::Time start = absl::Now();
-    absl::StatusOr<StageOutput> output = type.run(context);
+    absl::StatusOr<StageOutput> output = WithoutExceptions([&] { return type.run(context); });
     if (!output.ok()) return Named(stage, output.status());
     const double seconds = std::max(output->seconds, absl::ToDoubleSeconds(absl::Now() - start));
     return Made{*std::move(output), seconds};
