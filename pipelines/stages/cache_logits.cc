@@ -23,6 +23,7 @@
 #include "retort/data/io/file_lock.h"
 #include "retort/data/io/status_macros.h"
 #include "retort/data/philox.h"
+#include "retort/kd/targets/deviation.h"
 #include "retort/kd/targets/target_cache.h"
 #include "retort/kd/targets/target_rows.h"
 #include "retort/kd/teacher.h"
@@ -244,18 +245,19 @@ absl::Status VerifyTargets(const StageContext& context, const StoredArtifact& ar
       index[i] = static_cast<int64_t>(data::UniformInt(bits[0], static_cast<uint64_t>(view->dataset().size)));
     }
     RETORT_ASSIGN_OR_RETURN(const TeachersView::Seen seen, view->Look(index));
-    RETORT_ASSIGN_OR_RETURN(const auto rows, kd::Encode(view->contents(), seen.targets));
-    kd::Targets fresh = kd::Decode(view->contents(), request, seen.targets.logits.size(1),
-                                   [&rows](const std::string& name) { return rows.at(name); });
+    RETORT_RETURN_IF_ERROR(kd::Encode(view->contents(), seen.targets).status());  // a teacher that has diverged
     const at::Tensor images = at::tensor(index, at::kLong);
     RETORT_ASSIGN_OR_RETURN(kd::Targets kept, cache.Gather(at::zeros_like(images), images, request));
     at::Tensor differs = at::zeros({images.numel()}, at::kBool);
     for (const std::string& name : kd::TargetNames(request)) {
-      const at::Tensor difference = (kd::TargetOf(fresh, name) - kd::TargetOf(kept, name)).abs().flatten(1).amax(1);
+      const kd::Deviation deviation =
+          kd::DeviationOf(view->contents(), name, kd::TargetOf(kept, name), seen.targets, seen.labels);
+      const at::Tensor beyond = (deviation.by <= deviation.rounding).logical_not();  // of NaN too
+      const at::Tensor difference = deviation.by.masked_fill(beyond.logical_not(), -1);
       const int64_t row = difference.argmax().item<int64_t>();
       const Difference here = {difference[row].item<double>(), index[static_cast<size_t>(row)]};
-      if (here.by > greatest[name].by) greatest[name] = here;
-      differs = differs.logical_or(difference.ne(0));
+      if (!(here.by <= greatest[name].by)) greatest[name] = here;
+      differs = differs.logical_or(beyond);
     }
     differing += differs.sum().item<int64_t>();
   }
@@ -264,8 +266,10 @@ absl::Status VerifyTargets(const StageContext& context, const StoredArtifact& ar
     if (difference.by == 0) continue;
     absl::StrAppendFormat(&line, ", %s by at most %.3g (image %d)", name, difference.by, difference.image);
   }
-  const std::string report = absl::StrFormat("view %d: %d of %d records differ from what the teacher says now%s",
-                                             view->number(), differing, records, line);
+  const std::string report = absl::StrFormat(
+      "view %d: %d of %d records differ from what the teacher says now by more than the rounding of %s and of its own "
+      "sums%s",
+      view->number(), differing, records, config::StoredTargets::Precision_Name(view->contents().precision()), line);
   std::cerr << report << "\n";
   if (differing == 0) return absl::OkStatus();
   return absl::DataLossError(
