@@ -580,6 +580,11 @@ const std::vector<BadConfig>& BadConfigs() {
        .overrides = {"targets.teacher=nobody"},
        .faults = {"--set targets.teacher=nobody: stage \"targets\": teacher[0]: no stage \"nobody\"; needs an earlier "
                   "stage of kind distill or finetune; permitted: teacher"}},
+      {.name = "RunListedTwice",
+       .overrides = {"results.run[1]=teacher"},
+       .faults =
+           {"--set results.run[1]=teacher: stage \"results\": run[1]: \"teacher\" is listed before; name each run "
+            "once"}},
       {.name = "SetAndFile",
        .edits = {{"hidden: 64", "hidden: 0"}},
        .overrides = {"student.replicates=0", "seed=x"},

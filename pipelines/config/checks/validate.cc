@@ -211,10 +211,20 @@ class Validator {
           cursor.Complain("writes nothing; needs safetensors, onnx or both");
         }
         return;
-      case config::Stage::kIngest:
       case config::Stage::kReport:
+        return CheckReport(stage.report(), cursor);
+      case config::Stage::kIngest:
       case config::Stage::KIND_NOT_SET:
         return;
+    }
+  }
+
+  // A run has one row.
+  static void CheckReport(const config::Report& report, const Cursor& cursor) {
+    std::set<std::string> seen;
+    for (int i = 0; i < report.run_size(); ++i) {
+      if (seen.insert(report.run(i)).second) continue;
+      cursor.Field("run", i).Complain(absl::StrCat("\"", report.run(i), "\" is listed before; name each run once"));
     }
   }
 
