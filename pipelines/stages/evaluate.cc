@@ -16,18 +16,17 @@ namespace retort::pipelines {
 namespace {
 
 // A model that sees the images by its own views and normalisation.
-struct Teacher {
+struct Measured {
   TrainedModel trained;
   data::Batcher batcher;
 };
 
-absl::StatusOr<Teacher> LoadTeacher(const StageContext& context, const StageInput& input,
-                                    const data::Dataset& dataset) {
+absl::StatusOr<Measured> Load(const StageContext& context, const StageInput& input, const data::Dataset& dataset) {
   RETORT_ASSIGN_OR_RETURN(TrainedModel trained, LoadTrainedModel(input.artifact, ChannelsLast(context)));
   RETORT_RETURN_IF_ERROR(CheckFits(trained, dataset, trained.test_views));
   RETORT_ASSIGN_OR_RETURN(data::Batcher batcher,
                           MakeBatcher(context, &dataset, trained.test_views, trained.normalization));
-  return Teacher{std::move(trained), std::move(batcher)};
+  return Measured{std::move(trained), std::move(batcher)};
 }
 
 }  // namespace
@@ -37,25 +36,22 @@ absl::StatusOr<StageOutput> RunEvaluate(const StageContext& context) {
   RETORT_ASSIGN_OR_RETURN(const data::DatasetSplits splits, OpenInputDataset(context));
   const data::Dataset& dataset = config.split() == config::Evaluate::TEST ? splits.test : splits.train;
   RETORT_ASSIGN_OR_RETURN(const StageInput* input, context.Input("model"));
-  RETORT_ASSIGN_OR_RETURN(const TrainedModel trained, LoadTrainedModel(input->artifact, ChannelsLast(context)));
-  RETORT_RETURN_IF_ERROR(CheckFits(trained, dataset, trained.test_views));
-  RETORT_ASSIGN_OR_RETURN(const data::Batcher batcher,
-                          MakeBatcher(context, &dataset, trained.test_views, trained.normalization));
-  absl::optional<Teacher> teacher;
+  RETORT_ASSIGN_OR_RETURN(const Measured model, Load(context, *input, dataset));
+  absl::optional<Measured> teacher;
   absl::optional<kd::Beholder> beholder;
   if (const StageInput* from = context.FindInput("teacher"); from != nullptr) {
-    RETORT_ASSIGN_OR_RETURN(teacher, LoadTeacher(context, *from, dataset));
+    RETORT_ASSIGN_OR_RETURN(teacher, Load(context, *from, dataset));
     beholder = kd::Beholder{teacher->trained.model.get(), &teacher->batcher};
   }
-  RETORT_ASSIGN_OR_RETURN(
-      const kd::Evaluation evaluation,
-      kd::Evaluate(*trained.model, batcher, EveryIndex(dataset), trained.shape.classes, kEvaluationBatch, beholder));
+  RETORT_ASSIGN_OR_RETURN(const kd::Evaluation evaluation,
+                          kd::Evaluate(*model.trained.model, model.batcher, EveryIndex(dataset),
+                                       model.trained.shape.classes, kEvaluationBatch, beholder));
   RETORT_RETURN_IF_ERROR(
       WriteEvaluation(absl::StrCat(context.work_dir, "/evaluation.json"), evaluation, dataset.class_names));
   StageOutput output;
   output.files = {"evaluation.json"};
   for (const auto& [name, value] : EvaluationMetrics(evaluation)) output.metrics.push_back({name, value});
-  output.metrics.push_back({"parameters", static_cast<double>(nn::CountParameters(*trained.model))});
+  output.metrics.push_back({"parameters", static_cast<double>(nn::CountParameters(*model.trained.model))});
   return output;
 }
 
