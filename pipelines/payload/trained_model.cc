@@ -88,19 +88,25 @@ absl::StatusOr<TrainedModel> LoadTrainedModel(const StoredArtifact& artifact, bo
 
 absl::Status CheckFits(const TrainedModel& model, const data::Dataset& dataset, const data::ViewPlan& views) {
   const nn::ModelShape shape = ShapeOf(dataset, views);
-  if (shape.channels == model.shape.channels && shape.height == model.shape.height &&
-      shape.width == model.shape.width && shape.classes == model.shape.classes) {
-    return absl::OkStatus();
+  if (shape.channels != model.shape.channels || shape.height != model.shape.height ||
+      shape.width != model.shape.width || shape.classes != model.shape.classes) {
+    return absl::InvalidArgumentError(absl::StrCat("the model takes ", Describe(model.shape), ", the data set has ",
+                                                   Describe(shape), "; use a model that was trained on such data"));
   }
-  return absl::InvalidArgumentError(absl::StrCat("the model takes ", Describe(model.shape), ", the data set has ",
-                                                 Describe(shape), "; use a model that was trained on such data"));
+  for (size_t i = 0; i < model.class_names.size(); ++i) {
+    if (model.class_names[i] == dataset.class_names[i]) continue;
+    return absl::InvalidArgumentError(absl::StrCat("class ", i, " of the model is \"", model.class_names[i],
+                                                   "\", of the data set \"", dataset.class_names[i],
+                                                   "\"; use a model that was trained on these classes"));
+  }
+  return absl::OkStatus();
 }
 
-absl::StatusOr<data::ViewPlan> TeacherViews(const TrainedModel& teacher, const data::Dataset& dataset,
-                                            const data::ViewPlan& views) {
+absl::StatusOr<absl::optional<data::ViewPlan>> TeacherViews(const TrainedModel& teacher, const data::Dataset& dataset,
+                                                            const data::ViewPlan& views) {
   const data::ViewPlan::Size size = views.SizeOf({dataset.height, dataset.width});
   const bool as_they_are = size.height == teacher.shape.height && size.width == teacher.shape.width;
-  data::ViewPlan seen = views;
+  absl::optional<data::ViewPlan> own;
   if (!as_they_are && teacher.shape.height == teacher.shape.width) {
     absl::StatusOr<data::ViewPlan> resized = views.Resized(static_cast<int>(teacher.shape.height));
     if (!resized.ok()) {
@@ -108,10 +114,10 @@ absl::StatusOr<data::ViewPlan> TeacherViews(const TrainedModel& teacher, const d
                                                      ", the views are of ", Describe(ShapeOf(dataset, views)), ", and ",
                                                      resized.status().message()));
     }
-    seen = *std::move(resized);
+    own = *std::move(resized);
   }
-  RETORT_RETURN_IF_ERROR(CheckFits(teacher, dataset, seen));
-  return seen;
+  RETORT_RETURN_IF_ERROR(CheckFits(teacher, dataset, own.value_or(views)));
+  return own;
 }
 
 }  // namespace retort::pipelines

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/optional.h"
 #include "google/protobuf/repeated_ptr_field.h"
 
 #include "retort/data/augment.pb.h"
@@ -49,12 +50,13 @@ struct TrainedModel {
 // Rebuilds the model of an artifact. DataLoss if its files do not fit together.
 absl::StatusOr<TrainedModel> LoadTrainedModel(const StoredArtifact& artifact, bool channels_last);
 
-// InvalidArgument unless `model` takes these views of `dataset` and has its classes; names both shapes.
+// InvalidArgument unless `model` takes these views of `dataset`, both shapes named, and has its classes in its order,
+// the first that differs named.
 absl::Status CheckFits(const TrainedModel& model, const data::Dataset& dataset, const data::ViewPlan& views);
 
-// What `teacher` sees where its student sees `views`: the same, or the same boxes resized to its own input.
-// InvalidArgument where that cannot be.
-absl::StatusOr<data::ViewPlan> TeacherViews(const TrainedModel& teacher, const data::Dataset& dataset,
-                                            const data::ViewPlan& views);
+// What `teacher` sees where its student sees `views`: the same boxes resized to its own input; nothing where that is
+// the views themselves. InvalidArgument where neither can be.
+absl::StatusOr<absl::optional<data::ViewPlan>> TeacherViews(const TrainedModel& teacher, const data::Dataset& dataset,
+                                                            const data::ViewPlan& views);
 
 }  // namespace retort::pipelines

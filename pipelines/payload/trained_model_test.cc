@@ -73,6 +73,17 @@ TEST_F(TrainedModelTest, OtherImagesDoNotFit) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("1x8x8 and 2 classes"));
 }
 
+TEST_F(TrainedModelTest, OtherClassesDoNotFit) {
+  const auto trained = LoadTrainedModel(artifact_, /*channels_last=*/true);
+  ASSERT_TRUE(trained.ok()) << trained.status();
+  data::Dataset others = TwoImages(3);
+  others.class_names[1] = "grey";
+  const absl::Status status = CheckFits(*trained, others, trained->test_views);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("class 1 of the model is \"white\", of the data set \"grey\""));
+  EXPECT_FALSE(TeacherViews(*trained, others, {}).ok());
+}
+
 config::Training SizedTraining(int size) {
   config::Training train;
   train.add_test_augment()->mutable_resize()->set_size(size);
@@ -109,10 +120,17 @@ TEST_F(SizedModelTest, SeesTheStudentsBoxesAtItsOwnSize) {
   google::protobuf::RepeatedPtrField<config::AugmentStep> steps;
   steps.Add()->mutable_random_resized_crop()->set_size(12);
   const data::ViewPlan student = data::ViewPlan::Create(steps, 3).value();
-  const data::ViewPlan teacher = TeacherViews(trained_, dataset_, student).value();
-  EXPECT_EQ(teacher.SizeOf({8, 8}).height, 16);
-  EXPECT_EQ(teacher.crop()->Draw(1, 4, 8, 8).left, student.crop()->Draw(1, 4, 8, 8).left);
-  EXPECT_EQ(teacher.crop()->Draw(1, 4, 8, 8).width, student.crop()->Draw(1, 4, 8, 8).width);
+  const absl::optional<data::ViewPlan> teacher = TeacherViews(trained_, dataset_, student).value();
+  ASSERT_TRUE(teacher.has_value());
+  EXPECT_EQ(teacher->SizeOf({8, 8}).height, 16);
+  EXPECT_EQ(teacher->crop()->Draw(1, 4, 8, 8).left, student.crop()->Draw(1, 4, 8, 8).left);
+  EXPECT_EQ(teacher->crop()->Draw(1, 4, 8, 8).width, student.crop()->Draw(1, 4, 8, 8).width);
+}
+
+TEST_F(SizedModelTest, SeesTheStudentsViewsWhereTheyFit) {
+  google::protobuf::RepeatedPtrField<config::AugmentStep> steps;
+  steps.Add()->mutable_random_resized_crop()->set_size(16);
+  EXPECT_FALSE(TeacherViews(trained_, dataset_, data::ViewPlan::Create(steps, 3).value()).value().has_value());
 }
 
 TEST_F(SizedModelTest, CannotSeeViewsThatHaveTheSizeOfTheImages) {

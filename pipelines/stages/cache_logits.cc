@@ -55,7 +55,9 @@ class TeachersView {
     RETORT_ASSIGN_OR_RETURN(std::vector<LoadedTeacher> teachers, LoadTeachers(context));
     for (auto& [trained, own] : teachers) {
       // Images as they are become what this teacher takes.
-      RETORT_ASSIGN_OR_RETURN(own, TeacherViews(trained, view->dataset(), views.value_or(trained.test_views)));
+      const data::ViewPlan& shown = views.has_value() ? *views : trained.test_views;
+      RETORT_ASSIGN_OR_RETURN(own, TeacherViews(trained, view->dataset(), shown));
+      if (!own.has_value()) own = shown;
       if (!config.has_normalize()) continue;
       RETORT_ASSIGN_OR_RETURN(trained.normalization, ResolveNormalization(config.normalize(), view->dataset()));
     }

@@ -137,20 +137,20 @@ absl::StatusOr<Lesson> LiveLesson(const StageContext& context, const data::Datas
   for (const StageInput* input : context.Inputs("teacher")) RETORT_RETURN_IF_ERROR(Introduce(*input, *dataset));
   RETORT_ASSIGN_OR_RETURN(const data::ChannelStatistics normalization,
                           ResolveNormalization(config.train().normalize(), *dataset));
-  const data::ViewPlan::Size size = {dataset->height, dataset->width};
   for (auto& [trained, own] : teachers) {
     switch (config.teacher_view()) {
       case config::Distill::SAME_VIEW: {
-        RETORT_ASSIGN_OR_RETURN(const data::ViewPlan seen, TeacherViews(trained, *dataset, lesson.plan));
+        RETORT_ASSIGN_OR_RETURN(own, TeacherViews(trained, *dataset, lesson.plan));
         const bool same_normalization =
             normalization.mean == trained.normalization.mean && normalization.std == trained.normalization.std;
-        if (seen.SizeOf(size).height != lesson.plan.SizeOf(size).height || !same_normalization) own = seen;
+        if (!own.has_value() && !same_normalization) own = lesson.plan;
         break;
       }
       case config::Distill::INDEPENDENT_VIEWS: {
         RETORT_ASSIGN_OR_RETURN(const data::ViewPlan other,
                                 data::ViewPlan::Create(config.train().augment(), DeriveSeed(context.seed, "teacher")));
         RETORT_ASSIGN_OR_RETURN(own, TeacherViews(trained, *dataset, other));
+        if (!own.has_value()) own = other;
         break;
       }
       case config::Distill::FIXED_VIEW:
