@@ -116,7 +116,7 @@ TEST_F(ProgramsTest, RunsOnceAndThenFindsEverything) {
   const auto text = data::ReadFile(lines.back());
   ASSERT_TRUE(text.ok()) << text.status();
   const nlohmann::json results = nlohmann::json::parse(*text);
-  EXPECT_EQ(results["schema_version"], 1);
+  EXPECT_EQ(results["schema_version"], 2);
   ASSERT_EQ(results["runs"].size(), 2u);
   EXPECT_EQ(results["runs"][1]["name"], "student");
   EXPECT_EQ(results["runs"][1]["replicates"].size(), 2u);

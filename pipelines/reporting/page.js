@@ -14,6 +14,11 @@
   const checked = (id) => document.getElementById(id).checked;
   const percent = (value) => value === null ? null : 100 * value;
 
+  // Where runs were measured on different images, their names say on which.
+  const onImages = ({images}) => `${images.dataset} ${images.split}`;
+  const mixed = new Set(runs.map(onImages)).size > 1;
+  const nameOf = (run) => mixed ? `${run.name} (${onImages(run)})` : run.name;
+
   // The symbol stands alone where there is one epoch.
   const TRAINING = {dash: 'dash', symbol: 'circle-open', what: 'training'};
   const VALIDATION = {dash: 'solid', symbol: 'circle', what: 'validation'};
@@ -78,7 +83,7 @@
         base: start,
         width: 0.62,
         marker: {color: rows.map(({i}) => colour(i)), opacity: 0.85},
-        hovertext: rows.map(({run}) => `<b>${plain(run.name)}</b><br>${label(run)} %`),
+        hovertext: rows.map(({run}) => `<b>${plain(nameOf(run))}</b><br>${label(run)} %`),
         hoverinfo: 'text',
       },
       {
@@ -102,7 +107,7 @@
         marker: {size: narrow() ? 4 : 6, color: several.map(({i}) => colour(i)), line: {width: 1.2, color: text}},
         hovertext: several.map(
             ({i, replicate}) =>
-                `${plain(runs[i].name)}, seed ${replicate.seed}<br>${percent(replicate.accuracy).toFixed(2)} %`),
+                `${plain(nameOf(runs[i]))}, seed ${replicate.seed}<br>${percent(replicate.accuracy).toFixed(2)} %`),
         hoverinfo: 'text',
       },
     ];
@@ -111,13 +116,13 @@
     Plotly.react(element, traces, layout({
       margin: {l: 20, r: 116, t: 14, b: 52},
       xaxis: {
-        title: 'test accuracy, %' + (start > 0 ? ` (the axis starts at ${start})` : ''),
+        title: 'accuracy, %' + (start > 0 ? ` (the axis starts at ${start})` : ''),
         range: [start, Math.min(high + 0.08 * (high - start), 100.5)],
         fixedrange: true,
       },
       yaxis: {
         tickvals: runs.map((run, i) => i),
-        ticktext: runs.map((run) => plain(shorten(run.name, narrow() ? 14 : 36)) + ' '),
+        ticktext: runs.map((run) => plain(shorten(nameOf(run), narrow() ? 14 : 36)) + ' '),
         range: [runs.length - 0.5, -0.5],
         showgrid: false,
         fixedrange: true,

@@ -24,6 +24,7 @@ using Json = nlohmann::ordered_json;
 
 // What stands where there is no number.
 constexpr char kNone[] = "–";
+constexpr char kGain[] = "accuracy less that of the first run on the same images, in percentage points";
 
 // Mean, and standard deviation with n - 1 in the denominator; NaN where there are too few values.
 struct Summary {
@@ -88,61 +89,95 @@ std::string Seconds(double value) {
   return value < 100 ? Fixed(value, 1) : GroupedDigits(std::llround(std::min(value, 1e15)));
 }
 
-// One row of the table, as text.
-struct Row {
-  std::string name, kind, model, seeds, parameters, accuracy, gain, loss, ece, seconds;
+// A table as text; what each rendering makes of it is below.
+struct Column {
+  std::string title;
+  std::function<std::string(const ReportRun&)> cell;
+  bool number = true;
+  bool spare = false;  // a narrow screen can do without
 };
 
-Row MakeRow(const ReportRun& run, double first_accuracy) {
-  const Summary accuracy = Summarize(run, &ReportReplicate::accuracy);
-  Row row;
-  row.name = run.name;
-  row.kind = run.kind;
-  row.model = run.model;
-  row.seeds = absl::StrCat(run.replicates.size());
-  row.parameters = GroupedDigits(run.parameters);
-  row.accuracy = WithDeviation(accuracy, 100, 2);
-  row.gain = Signed((accuracy.mean - first_accuracy) * 100, 2);
-  row.loss = WithDeviation(Summarize(run, &ReportReplicate::loss), 1, 4);
-  row.ece = WithDeviation(Summarize(run, &ReportReplicate::ece), 100, 2);
-  row.seconds = Seconds(Summarize(run, &ReportReplicate::seconds).mean);
-  return row;
-}
-
-// One row of the table of runs with a teacher, as text.
-struct FidelityRow {
-  std::string name, agreement, kl, cka, teacher_accuracy, teacher_loss, teacher_ece;
+struct Table {
+  std::vector<Column> columns;  // the first is the run's name
+  std::vector<const ReportRun*> runs;
 };
 
-std::vector<FidelityRow> MakeFidelityRows(const ReportData& data) {
-  std::vector<FidelityRow> rows;
+// Of the first run, and all later ones that were not measured on the same as one before.
+std::vector<ReportImages> Images(const ReportData& data) {
+  std::vector<ReportImages> all;
   for (const ReportRun& run : data.runs) {
-    if (!HasFidelity(run)) continue;
-    const auto text = [&run](double ReportFidelity::*field, double unit, int digits) {
-      return WithDeviation(Summarize(run, field), unit, digits);
-    };
-    // The same teacher for all seeds.
-    const auto teacher = [&run](double ReportFidelity::*field, double unit, int digits) {
-      return Fixed(Summarize(run, field).mean * unit, digits);
-    };
-    rows.push_back({run.name, text(&ReportFidelity::agreement, 100, 2), text(&ReportFidelity::kl, 1, 4),
-                    text(&ReportFidelity::cka, 1, 4), teacher(&ReportFidelity::teacher_accuracy, 100, 2),
-                    teacher(&ReportFidelity::teacher_loss, 1, 4), teacher(&ReportFidelity::teacher_ece, 100, 2)});
+    if (!absl::c_linear_search(all, run.images)) all.push_back(run.images);
   }
-  return rows;
+  return all;
 }
 
-std::vector<Row> MakeRows(const ReportData& data) {
-  std::vector<Row> rows;
-  if (data.runs.empty()) return rows;
-  const double first_accuracy = Summarize(data.runs.front(), &ReportReplicate::accuracy).mean;
-  rows.reserve(data.runs.size());
-  for (const ReportRun& run : data.runs) rows.push_back(MakeRow(run, first_accuracy));
-  return rows;
+// The first run of the same images.
+const ReportRun& Reference(const ReportData& data, const ReportRun& run) {
+  return *absl::c_find_if(data.runs, [&run](const ReportRun& other) { return other.images == run.images; });
 }
 
-std::string Title(const ReportData& data) {
-  return absl::StrCat(data.pipeline, ": ", data.dataset, ", ", GroupedDigits(data.test_images), " test images");
+std::string Gain(const ReportData& data, const ReportRun& run) {
+  const ReportRun& reference = Reference(data, run);
+  if (&reference == &run) return kNone;
+  const auto accuracy = [](const ReportRun& of) { return Summarize(of, &ReportReplicate::accuracy).mean; };
+  return Signed((accuracy(run) - accuracy(reference)) * 100, 2);
+}
+
+Table ResultsTable(const ReportData& data) {
+  const auto summary = [](double ReportReplicate::*field, double unit, int digits) {
+    return [=](const ReportRun& run) { return WithDeviation(Summarize(run, field), unit, digits); };
+  };
+  Table table;
+  for (const ReportRun& run : data.runs) table.runs.push_back(&run);
+  table.columns = {{"run", [](const ReportRun& run) { return run.name; }, false},
+                   {"kind", [](const ReportRun& run) { return run.kind; }, false, true},
+                   {"model", [](const ReportRun& run) { return run.model; }, false, true}};
+  if (Images(data).size() > 1) {
+    table.columns.push_back(
+        {"images", [](const ReportRun& run) { return absl::StrCat(run.images.dataset, " ", run.images.split); },
+         false});
+  }
+  const Column numbers[] = {
+      {"seeds", [](const ReportRun& run) { return absl::StrCat(run.replicates.size()); }, true, true},
+      {"parameters", [](const ReportRun& run) { return GroupedDigits(run.parameters); }},
+      {"accuracy, %", summary(&ReportReplicate::accuracy, 100, 2)},
+      {"gain", [&data](const ReportRun& run) { return Gain(data, run); }},
+      {"loss", summary(&ReportReplicate::loss, 1, 4)},
+      {"ECE, %", summary(&ReportReplicate::ece, 100, 2)},
+      {"seconds", [](const ReportRun& run) { return Seconds(Summarize(run, &ReportReplicate::seconds).mean); }, true,
+       true}};
+  table.columns.insert(table.columns.end(), std::begin(numbers), std::end(numbers));
+  return table;
+}
+
+// Of runs with a teacher.
+Table FidelityTable(const ReportData& data) {
+  const auto own = [](double ReportFidelity::*field, double unit, int digits) {
+    return [=](const ReportRun& run) { return WithDeviation(Summarize(run, field), unit, digits); };
+  };
+  // The same teacher for all seeds.
+  const auto teachers = [](double ReportFidelity::*field, double unit, int digits) {
+    return [=](const ReportRun& run) { return Fixed(Summarize(run, field).mean * unit, digits); };
+  };
+  Table table;
+  for (const ReportRun& run : data.runs) {
+    if (HasFidelity(run)) table.runs.push_back(&run);
+  }
+  table.columns = {{"run", [](const ReportRun& run) { return run.name; }, false},
+                   {"agreement, %", own(&ReportFidelity::agreement, 100, 2)},
+                   {"KL", own(&ReportFidelity::kl, 1, 4)},
+                   {"CKA", own(&ReportFidelity::cka, 1, 4)},
+                   {"teacher's accuracy, %", teachers(&ReportFidelity::teacher_accuracy, 100, 2)},
+                   {"teacher's loss", teachers(&ReportFidelity::teacher_loss, 1, 4)},
+                   {"teacher's ECE, %", teachers(&ReportFidelity::teacher_ece, 100, 2)}};
+  return table;
+}
+
+// "cifar10, 10,000 test images"
+std::string Subtitle(const ReportData& data) {
+  return absl::StrJoin(Images(data), "; ", [](std::string* out, const ReportImages& images) {
+    absl::StrAppend(out, images.dataset, ", ", GroupedDigits(images.count), " ", images.split, " images");
+  });
 }
 
 // Characters of UTF-8 text, each one column wide.
@@ -195,6 +230,7 @@ Json RunJson(const ReportRun& run) {
           {"kind", run.kind},
           {"model", run.model},
           {"objective", run.objective},
+          {"images", {{"dataset", run.images.dataset}, {"split", run.images.split}, {"count", run.images.count}}},
           {"parameters", run.parameters},
           {"accuracy", SummaryJson(Summarize(run, &ReportReplicate::accuracy))},
           {"loss", SummaryJson(Summarize(run, &ReportReplicate::loss))},
@@ -207,11 +243,7 @@ Json RunJson(const ReportRun& run) {
 Json DataJson(const ReportData& data) {
   Json runs = Json::array();
   for (const ReportRun& run : data.runs) runs.push_back(RunJson(run));
-  return {{"schema_version", 1},
-          {"pipeline", data.pipeline},
-          {"dataset", data.dataset},
-          {"test_images", data.test_images},
-          {"runs", std::move(runs)}};
+  return {{"schema_version", 2}, {"pipeline", data.pipeline}, {"runs", std::move(runs)}};
 }
 
 // Bytes that are no UTF-8 become U+FFFD.
@@ -219,20 +251,12 @@ std::string Dump(const Json& json, int indent) {
   return json.dump(indent, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
 }
 
-template <typename AnyRow>
-struct Column {
-  std::string title;
-  std::string AnyRow::*text;
-  bool number = true;
-};
-
 // A line of titles and a line a row; numbers to the right.
-template <typename AnyRow>
-std::string AlignedColumns(const std::vector<AnyRow>& rows, const std::vector<Column<AnyRow>>& columns) {
-  std::vector<std::string> lines(rows.size() + 1);
-  for (const Column<AnyRow>& column : columns) {
+std::string TextOf(const Table& table) {
+  std::vector<std::string> lines(table.runs.size() + 1);
+  for (const Column& column : table.columns) {
     std::vector<std::string> cells = {column.title};
-    for (const AnyRow& row : rows) cells.push_back(row.*column.text);
+    for (const ReportRun* run : table.runs) cells.push_back(column.cell(*run));
     size_t width = 0;
     for (const std::string& cell : cells) width = std::max(width, Width(cell));
     for (size_t i = 0; i < cells.size(); ++i) {
@@ -258,57 +282,48 @@ std::string PageJson(const ReportData& data) {
   return absl::StrReplaceAll(Dump(json, -1), {{"<", "\\u003c"}});
 }
 
-// Columns that a narrow screen can spare are of class "spare".
-std::string TableRowsHtml(const ReportData& data) {
-  std::string html;
-  const std::vector<Row> rows = MakeRows(data);
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const Row& row = rows[i];
-    absl::StrAppend(&html, "<tr><th scope=\"row\"><i class=\"swatch\" data-run=\"", i, "\"></i>", EscapeHtml(row.name));
-    const std::string& objective = data.runs[i].objective;
-    if (!objective.empty()) absl::StrAppend(&html, "<small>", EscapeHtml(objective), "</small>");
-    absl::StrAppend(&html, "</th>",                                          //
-                    "<td class=\"spare\">", EscapeHtml(row.kind), "</td>",   //
-                    "<td class=\"spare\">", EscapeHtml(row.model), "</td>",  //
-                    "<td class=\"number spare\">", row.seeds, "</td>",       //
-                    "<td class=\"number\">", row.parameters, "</td>");
-    absl::StrAppend(&html,                                           //
-                    "<td class=\"number\">", row.accuracy, "</td>",  //
-                    "<td class=\"number\">", row.gain, "</td>",      //
-                    "<td class=\"number\">", row.loss, "</td>",      //
-                    "<td class=\"number\">", row.ece, "</td>",       //
-                    "<td class=\"number spare\">", row.seconds, "</td></tr>\n");
+// <table>, in a box that scrolls. With `of_all`, each row has the colour of its run in the charts and says its
+// objective.
+std::string HtmlOf(const Table& table, const ReportData* of_all) {
+  const auto classes = [](const Column& column) {
+    return absl::StrCat(" class=\"", column.number ? "number" : "", column.spare ? " spare" : "", "\"");
+  };
+  std::string html =
+      absl::StrCat("<div class=\"scroll\">\n<table", of_all == nullptr ? "" : " class=\"results\"", ">\n<thead><tr>");
+  for (const Column& column : table.columns) {
+    absl::StrAppend(&html, "<th scope=\"col\"", classes(column), ">", EscapeHtml(column.title), "</th>");
   }
+  absl::StrAppend(&html, "</tr></thead>\n<tbody>\n");
+  for (const ReportRun* run : table.runs) {
+    absl::StrAppend(&html, "<tr><th scope=\"row\">");
+    if (of_all != nullptr) {
+      absl::StrAppend(&html, "<i class=\"swatch\" data-run=\"", run - of_all->runs.data(), "\"></i>");
+    }
+    absl::StrAppend(&html, EscapeHtml(run->name));
+    if (of_all != nullptr && !run->objective.empty()) {
+      absl::StrAppend(&html, "<small>", EscapeHtml(run->objective), "</small>");
+    }
+    absl::StrAppend(&html, "</th>");
+    for (size_t i = 1; i < table.columns.size(); ++i) {
+      const Column& column = table.columns[i];
+      absl::StrAppend(&html, "<td", classes(column), ">", EscapeHtml(column.cell(*run)), "</td>");
+    }
+    absl::StrAppend(&html, "</tr>\n");
+  }
+  absl::StrAppend(&html, "</tbody>\n</table>\n</div>\n");
   return html;
 }
 
 // The section of the page; nothing where no run has a teacher.
 std::string FidelityHtml(const ReportData& data) {
-  const std::vector<FidelityRow> rows = MakeFidelityRows(data);
-  if (rows.empty()) return "";
-  std::string html = R"(<section>
-<h2>Fidelity to the teacher</h2>
-<div class="scroll">
-<table>
-<thead><tr><th scope="col">run</th><th scope="col" class="number">agreement, %</th><th scope="col" class="number">KL</th><th scope="col" class="number">CKA</th><th scope="col" class="number">teacher's accuracy, %</th><th scope="col" class="number">teacher's loss</th><th scope="col" class="number">teacher's ECE, %</th></tr></thead>
-<tbody>
-)";
-  for (const FidelityRow& row : rows) {
-    absl::StrAppend(&html, "<tr><th scope=\"row\">", EscapeHtml(row.name), "</th>");
-    for (const std::string* cell :
-         {&row.agreement, &row.kl, &row.cka, &row.teacher_accuracy, &row.teacher_loss, &row.teacher_ece}) {
-      absl::StrAppend(&html, "<td class=\"number\">", *cell, "</td>");
-    }
-    absl::StrAppend(&html, "</tr>\n");
-  }
-  absl::StrAppend(&html, R"(</tbody>
-</table>
-</div>
-<p class="note">On the test images. Agreement: share of images of which both find the same class likeliest. KL: mean divergence of
-the run's probabilities from the teacher's. CKA: linear centred kernel alignment of embeddings, 0 to 1.</p>
+  const Table table = FidelityTable(data);
+  if (table.runs.empty()) return "";
+  return absl::StrCat(
+      "<section>\n<h2>Fidelity to the teacher</h2>\n", HtmlOf(table, nullptr),
+      R"(<p class="note">On the run's images. Agreement: share of images of which both find the same class likeliest. KL: mean divergence
+of the run's probabilities from the teacher's. CKA: linear centred kernel alignment of embeddings, 0 to 1.</p>
 </section>
 )");
-  return html;
 }
 
 std::string ReplicateRowsHtml(const ReportData& data) {
@@ -328,51 +343,31 @@ std::string ReplicateRowsHtml(const ReportData& data) {
 }  // namespace
 
 std::string ReportTable(const ReportData& data) {
-  std::string table = absl::StrCat(Title(data), "\n\n",
-                                   AlignedColumns<Row>(MakeRows(data), {{"run", &Row::name, false},
-                                                                        {"kind", &Row::kind, false},
-                                                                        {"model", &Row::model, false},
-                                                                        {"seeds", &Row::seeds},
-                                                                        {"parameters", &Row::parameters},
-                                                                        {"test accuracy, %", &Row::accuracy},
-                                                                        {"gain", &Row::gain},
-                                                                        {"test loss", &Row::loss},
-                                                                        {"ECE, %", &Row::ece},
-                                                                        {"seconds", &Row::seconds}}));
-  if (data.runs.size() > 1) {
-    absl::StrAppend(&table, "\ngain: test accuracy less that of ", data.runs.front().name, ", in percentage points\n");
+  std::string text = absl::StrCat(data.pipeline, ": ", Subtitle(data), "\n\n", TextOf(ResultsTable(data)));
+  if (data.runs.size() > Images(data).size()) {
+    absl::StrAppend(&text, "\ngain: ", kGain, "\n");
   }
-  const std::vector<FidelityRow> rows = MakeFidelityRows(data);
-  if (rows.empty()) return table;
-  absl::StrAppend(&table, "\nagainst the teacher\n\n",
-                  AlignedColumns<FidelityRow>(rows, {{"run", &FidelityRow::name, false},
-                                                     {"agreement, %", &FidelityRow::agreement},
-                                                     {"KL", &FidelityRow::kl},
-                                                     {"CKA", &FidelityRow::cka},
-                                                     {"teacher's accuracy, %", &FidelityRow::teacher_accuracy},
-                                                     {"teacher's loss", &FidelityRow::teacher_loss},
-                                                     {"teacher's ECE, %", &FidelityRow::teacher_ece}}));
-  return table;
+  const Table fidelity = FidelityTable(data);
+  if (!fidelity.runs.empty()) absl::StrAppend(&text, "\nagainst the teacher\n\n", TextOf(fidelity));
+  return text;
 }
 
 std::string ReportJson(const ReportData& data) { return absl::StrCat(Dump(DataJson(data), 2), "\n"); }
 
 std::string ReportHtml(const ReportData& data) {
   // One pass over the template: text of the data is never searched for marks.
-  return absl::StrReplaceAll(
-      PageHtml(), {
-                      {"{{title}}", EscapeHtml(data.pipeline)},
-                      {"{{subtitle}}",
-                       EscapeHtml(absl::StrCat(data.dataset, ", ", GroupedDigits(data.test_images), " test images"))},
-                      {"{{first_run}}", EscapeHtml(data.runs.empty() ? "" : data.runs[0].name)},
-                      {"{{style}}", PageCss()},
-                      {"{{rows}}", TableRowsHtml(data)},
-                      {"{{fidelity}}", FidelityHtml(data)},
-                      {"{{replicates}}", ReplicateRowsHtml(data)},
-                      {"{{data}}", PageJson(data)},
-                      {"{{plotly}}", PlotlyJs()},
-                      {"{{script}}", PageJs()},
-                  });
+  return absl::StrReplaceAll(PageHtml(), {
+                                             {"{{title}}", EscapeHtml(data.pipeline)},
+                                             {"{{subtitle}}", EscapeHtml(Subtitle(data))},
+                                             {"{{gain}}", kGain},
+                                             {"{{style}}", PageCss()},
+                                             {"{{results}}", HtmlOf(ResultsTable(data), &data)},
+                                             {"{{fidelity}}", FidelityHtml(data)},
+                                             {"{{replicates}}", ReplicateRowsHtml(data)},
+                                             {"{{data}}", PageJson(data)},
+                                             {"{{plotly}}", PlotlyJs()},
+                                             {"{{script}}", PageJs()},
+                                         });
 }
 
 }  // namespace retort::pipelines

@@ -18,7 +18,18 @@ struct ReportEpoch {
   double validation_accuracy = 0;  // NaN without validation
 };
 
-// A model against its teacher on the test images, see kd/evaluate.h; NaN where there is no number.
+// What a run was measured on.
+struct ReportImages {
+  std::string dataset;  // "cifar10"; other images have another name, or split
+  std::string split;    // "test", "training"
+  int64_t count = 0;
+
+  friend bool operator==(const ReportImages& a, const ReportImages& b) {
+    return a.dataset == b.dataset && a.split == b.split;
+  }
+};
+
+// A model against its teacher on its run's images, see kd/evaluate.h; NaN where there is no number.
 struct ReportFidelity {
   double agreement = 0;
   double kl = 0;
@@ -31,9 +42,9 @@ struct ReportFidelity {
 // One trained model: a replicate of a run.
 struct ReportReplicate {
   uint64_t seed = 0;
-  double accuracy = 0;                      // test, 0..1, of the last epoch
-  double loss = 0;                          // test, mean cross-entropy
-  double ece = 0;                           // test, expected calibration error, 0..1
+  double accuracy = 0;                      // 0..1, of the last epoch
+  double loss = 0;                          // mean cross-entropy
+  double ece = 0;                           // expected calibration error, 0..1
   double seconds = 0;                       // wall time
   std::string key;                          // of its artifact
   std::vector<ReportEpoch> epochs;          // empty for an evaluate stage
@@ -46,26 +57,26 @@ struct ReportRun {
   std::string kind;       // "finetune", "distill", "evaluate"
   std::string model;      // "light_nn"
   std::string objective;  // "0.75 cross_entropy + 0.25 distill"
+  ReportImages images;
   int64_t parameters = 0;
   std::vector<ReportReplicate> replicates;
 };
 
 struct ReportData {
   std::string pipeline;
-  std::string dataset;
-  int64_t test_images = 0;
   std::vector<ReportRun> runs;
 };
 
 // For a terminal: a row a run, and below it a row a run that was held against a teacher. Numbers are mean ± standard
 // deviation over seeds (n - 1 in the denominator; left out for one seed); gain is the mean accuracy less that of the
-// first run, in percentage points; seconds are the mean of a seed. A number that is not there (NaN, no replicate) is
-// "–".
+// first run that was measured on the same images, in percentage points; seconds are the mean of a seed. Where runs were
+// measured on different images, a column says on which. A number that is not there (NaN, no replicate, nothing to
+// compare with) is "–".
 std::string ReportTable(const ReportData& data);
 
 // For programs:
-//   {"schema_version": 1, "pipeline", "dataset", "test_images",
-//    "runs": [{"name", "kind", "model", "objective", "parameters",
+//   {"schema_version": 2, "pipeline",
+//    "runs": [{"name", "kind", "model", "objective", "images": {"dataset", "split", "count"}, "parameters",
 //              "accuracy", "loss", "ece", "seconds": {"mean", "std"} each,
 //              "fidelity": {"agreement", "kl", "cka", "teacher_accuracy", "teacher_loss", "teacher_ece":
 //                           {"mean", "std"} each}; null without a teacher

@@ -36,14 +36,26 @@ ReportReplicate Replicate(uint64_t seed, double accuracy, double loss, double se
   return replicate;
 }
 
+const ReportImages kTest = {"cifar10", "test", 10000};
+
 // A teacher of one seed and a student of three: accuracies 70, 71 and 72.
 ReportData TwoRuns() {
-  ReportData data{"tiny", "cifar10", 10000, {}};
-  ReportRun teacher{"teacher", "finetune", "deep_nn", "cross_entropy", 1186986, {Replicate(7, 0.8, 0.625, 1234.5)}};
-  ReportRun student{
-      "student",  "distill",
-      "light_nn", "0.75 cross_entropy + 0.25 distill",
-      267738,     {Replicate(7, 0.70, 0.90, 10), Replicate(8, 0.71, 0.95, 11), Replicate(9, 0.72, 1.00, 12.9)}};
+  ReportData data{"tiny", {}};
+  const ReportRun teacher = {.name = "teacher",
+                             .kind = "finetune",
+                             .model = "deep_nn",
+                             .objective = "cross_entropy",
+                             .images = kTest,
+                             .parameters = 1186986,
+                             .replicates = {Replicate(7, 0.8, 0.625, 1234.5)}};
+  ReportRun student = {
+      .name = "student",
+      .kind = "distill",
+      .model = "light_nn",
+      .objective = "0.75 cross_entropy + 0.25 distill",
+      .images = kTest,
+      .parameters = 267738,
+      .replicates = {Replicate(7, 0.70, 0.90, 10), Replicate(8, 0.71, 0.95, 11), Replicate(9, 0.72, 1.00, 12.9)}};
   student.replicates[0].epochs = {{1, 2.25, 0.25, 2.0, 0.5}, {2, 1.5, 0.5, kNan, kNan}};
   data.runs = {teacher, student};
   return data;
@@ -53,18 +65,64 @@ TEST(ReportTable, AlignsMeansAndDeviations) {
   // Mean 71, standard deviation of 70, 71, 72 with n - 1 = 2 below the line: 1. Loss 0.90, 0.95, 1.00: 0.95 and 0.05.
   EXPECT_EQ(ReportTable(TwoRuns()), R"(tiny: cifar10, 10,000 test images
 
-run      kind      model     seeds  parameters  test accuracy, %   gain        test loss       ECE, %  seconds
-teacher  finetune  deep_nn       1   1,186,986             80.00   0.00           0.6250         6.25    1,235
-student  distill   light_nn      3     267,738      71.00 ± 1.00  -9.00  0.9500 ± 0.0500  9.50 ± 0.50     11.3
+run      kind      model     seeds  parameters   accuracy, %   gain             loss       ECE, %  seconds
+teacher  finetune  deep_nn       1   1,186,986         80.00      –           0.6250         6.25    1,235
+student  distill   light_nn      3     267,738  71.00 ± 1.00  -9.00  0.9500 ± 0.0500  9.50 ± 0.50     11.3
 
-gain: test accuracy less that of teacher, in percentage points
+gain: accuracy less that of the first run on the same images, in percentage points
 )");
+}
+
+// On the test images, on the training images, and on images of another data set.
+ReportData OnDifferentImages() {
+  ReportData data = TwoRuns();
+  for (const ReportImages& images : {kTest, ReportImages{"cifar10", "training", 50000},
+                                     ReportImages{"cifar10", "training", 50000}, ReportImages{"svhn", "test", 26032}}) {
+    ReportRun run;
+    run.name = absl::StrCat("check", data.runs.size());
+    run.kind = "evaluate";
+    run.images = images;
+    run.replicates = {Replicate(7, 0.9 + 0.01 * static_cast<double>(data.runs.size()), 1, 1)};
+    data.runs.push_back(run);
+  }
+  return data;
+}
+
+TEST(ReportTable, ComparesRunsOfTheSameImagesOnly) {
+  const std::string table = ReportTable(OnDifferentImages());
+  EXPECT_THAT(table, HasSubstr("tiny: cifar10, 10,000 test images; cifar10, 50,000 training images; svhn, 26,032 test "
+                               "images\n"));
+  EXPECT_THAT(table, HasSubstr(R"(
+run      kind      model     images            seeds  parameters   accuracy, %    gain             loss       ECE, %  seconds
+teacher  finetune  deep_nn   cifar10 test          1   1,186,986         80.00       –           0.6250         6.25    1,235
+student  distill   light_nn  cifar10 test          3     267,738  71.00 ± 1.00   -9.00  0.9500 ± 0.0500  9.50 ± 0.50     11.3
+check2   evaluate            cifar10 test          1           0         92.00  +12.00           1.0000        10.00      1.0
+check3   evaluate            cifar10 training      1           0         93.00       –           1.0000        10.00      1.0
+check4   evaluate            cifar10 training      1           0         94.00   +1.00           1.0000        10.00      1.0
+check5   evaluate            svhn test             1           0         95.00       –           1.0000        10.00      1.0
+)"));
+}
+
+TEST(ReportHtml, SaysWhatEachRowWasMeasuredOn) {
+  EXPECT_THAT(ReportHtml(OnDifferentImages()), HasSubstr("<td class=\"\">cifar10 training</td>"));
+  EXPECT_THAT(ReportHtml(TwoRuns()), Not(HasSubstr(">cifar10 test</td>")));
+}
+
+TEST(ReportJson, SaysWhatEachRunWasMeasuredOn) {
+  const auto json = nlohmann::json::parse(ReportJson(OnDifferentImages()));
+  EXPECT_EQ(json["runs"][3]["images"],
+            nlohmann::json({{"dataset", "cifar10"}, {"split", "training"}, {"count", 50000}}));
 }
 
 // The student of TwoRuns and an evaluation of it: agreements 60 and 70, so 65 and sqrt(50).
 ReportData WithTeacher() {
   ReportData data = TwoRuns();
-  ReportRun held{"held", "evaluate", "", "", 267738, {Replicate(7, 0.7, 0.9, 1), Replicate(8, 0.71, 0.95, 1)}};
+  ReportRun held;
+  held.name = "held";
+  held.kind = "evaluate";
+  held.images = kTest;
+  held.parameters = 267738;
+  held.replicates = {Replicate(7, 0.7, 0.9, 1), Replicate(8, 0.71, 0.95, 1)};
   held.replicates[0].fidelity = ReportFidelity{0.6, 0.25, 0.5, 0.8, 0.625, 0.0625};
   held.replicates[1].fidelity = ReportFidelity{0.7, 0.75, kNan, 0.8, 0.625, 0.0625};
   data.runs.push_back(held);
@@ -105,29 +163,30 @@ TEST(ReportTable, MarksNumbersThatAreNotThere) {
   data.runs[1].replicates = {Replicate(7, 0.7, kNan, 1)};
   EXPECT_THAT(ReportTable(data),
               HasSubstr("\n"
-                        "teacher  finetune  deep_nn       0   1,186,986                 –     –          "
-                        "–       –        –\n"
-                        "student  distill   light_nn      1     267,738             70.00     –          "
-                        "–       –      1.0\n"));
+                        "teacher  finetune  deep_nn       0   1,186,986            –     –     –       –        –\n"
+                        "student  distill   light_nn      1     267,738        70.00     –     –       –      1.0\n"));
 }
 
-TEST(ReportTable, BearsNoRuns) { EXPECT_THAT(ReportTable({"p", "d", 0, {}}), HasSubstr("p: d, 0 test images")); }
+TEST(ReportTable, BearsNoRuns) { EXPECT_THAT(ReportTable({"p", {}}), HasSubstr("p: \n")); }
 
 TEST(ReportJson, HasEveryNumberInOrder) {
   ReportData data = TwoRuns();
   data.runs.erase(data.runs.begin());
   data.runs[0].replicates.resize(1);
   EXPECT_EQ(ReportJson(data), R"({
-  "schema_version": 1,
+  "schema_version": 2,
   "pipeline": "tiny",
-  "dataset": "cifar10",
-  "test_images": 10000,
   "runs": [
     {
       "name": "student",
       "kind": "distill",
       "model": "light_nn",
       "objective": "0.75 cross_entropy + 0.25 distill",
+      "images": {
+        "dataset": "cifar10",
+        "split": "test",
+        "count": 10000
+      },
       "parameters": 267738,
       "accuracy": {
         "mean": 0.7,
@@ -306,7 +365,7 @@ TEST(ReportHtml, LoadsNothing) {
 TEST(ReportHtml, TakesNamesAsTextOnly) {
   ReportData data = TwoRuns();
   data.pipeline = "</title><script>alert(0)</script>";
-  data.dataset = "<!--";
+  data.runs[1].images.dataset = "<!--";
   data.runs[0].name = "</script><script>alert(1)</script>";
   data.runs[0].kind = "<!-- <script>";
   data.runs[0].model = "{{script}}";
@@ -315,7 +374,9 @@ TEST(ReportHtml, TakesNamesAsTextOnly) {
   const Parsed page = Parse(ReportHtml(data));
   ASSERT_THAT(page.faults, IsEmpty());
   // Neither more tags nor more scripts than with harmless names.
-  EXPECT_EQ(page.tags.size(), Parse(ReportHtml(TwoRuns())).tags.size());
+  ReportData harmless = TwoRuns();
+  harmless.runs[1].images.dataset = "svhn";
+  EXPECT_EQ(page.tags.size(), Parse(ReportHtml(harmless)).tags.size());
   ASSERT_EQ(page.scripts.size(), 3);
   EXPECT_THAT(page.text, HasSubstr("&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;"));
   EXPECT_THAT(page.text, HasSubstr("&quot;quoted&quot; &#39;and&#39; a&amp;b"));
@@ -331,7 +392,7 @@ TEST(ReportHtml, BearsRunsWithoutEpochsReplicatesOrNumbers) {
   const Parsed page = Parse(ReportHtml(data));
   EXPECT_THAT(page.faults, IsEmpty());
   EXPECT_TRUE(nlohmann::json::parse(page.scripts[0])["runs"][1]["accuracy"]["mean"].is_null());
-  EXPECT_THAT(Parse(ReportHtml({"p", "d", 0, {}})).faults, IsEmpty());
+  EXPECT_THAT(Parse(ReportHtml({"p", {}})).faults, IsEmpty());
 }
 
 // What the page relies on in the library.

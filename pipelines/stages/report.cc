@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +16,7 @@
 
 #include "retort/data/io/file.h"
 #include "retort/data/io/status_macros.h"
+#include "retort/pipelines/config/checks/shape_of_data.h"
 #include "retort/pipelines/reporting/report.h"
 
 namespace retort::pipelines {
@@ -81,8 +84,44 @@ absl::StatusOr<ReportReplicate> ReadReplicate(const StageInput& input) {
   return replicate;
 }
 
-absl::StatusOr<ReportRun> StartRun(const StageInput& input) {
+// What the runs were measured on.
+class MeasuredOn {
+ public:
+  explicit MeasuredOn(const StageContext& context) : pipeline_(*context.pipeline) {
+    for (const StageInput& input : context.inputs) keys_of_[SourceOf(input)].insert(KeyOf(input));
+  }
+
+  absl::StatusOr<ReportImages> Of(const StageInput& input) const {
+    RETORT_ASSIGN_OR_RETURN(const double count, input.artifact.Metric("images"));
+    ReportImages images = {SourceOf(input), "test", std::llround(count)};
+    // Different data of one source are told apart by their keys.
+    if (keys_of_.at(images.dataset).size() > 1) absl::StrAppend(&images.dataset, " ", KeyOf(input).substr(0, 8));
+    if (input.config->evaluate().split() == config::Evaluate::TRAIN) images.split = "training";
+    return images;
+  }
+
+ private:
+  // "cifar10"
+  std::string SourceOf(const StageInput& input) const {
+    const config::Stage* const stage = IngestBehind(pipeline_, input.name);
+    return stage == nullptr ? "" : Chosen(stage->ingest());
+  }
+
+  // Of the data set's artifact.
+  static std::string KeyOf(const StageInput& input) {
+    for (const config::Artifact::Input& from : input.artifact.manifest.input()) {
+      if (from.role() == "data") return from.key();
+    }
+    return "";
+  }
+
+  const config::Pipeline& pipeline_;
+  std::map<std::string, std::set<std::string>> keys_of_;  // by source
+};
+
+absl::StatusOr<ReportRun> StartRun(const StageInput& input, const MeasuredOn& measured_on) {
   ReportRun run;
+  RETORT_ASSIGN_OR_RETURN(run.images, measured_on.Of(input));
   run.name = input.name;
   run.kind = KindName(input.config->kind_case());
   RETORT_ASSIGN_OR_RETURN(const double parameters, input.artifact.Metric("parameters"));
@@ -102,18 +141,12 @@ absl::StatusOr<ReportRun> StartRun(const StageInput& input) {
 absl::StatusOr<StageOutput> RunReport(const StageContext& context) {
   ReportData report;
   report.pipeline = context.pipeline->name();
-  std::vector<std::string> sources;
-  for (const config::Stage& stage : context.pipeline->stage()) {
-    if (stage.has_ingest()) sources.push_back(Chosen(stage.ingest()));
-  }
-  report.dataset = absl::StrJoin(sources, ", ");
+  const MeasuredOn measured_on(context);
   for (const StageInput& input : context.inputs) {
     if (report.runs.empty() || report.runs.back().name != input.name) {
-      RETORT_ASSIGN_OR_RETURN(ReportRun run, StartRun(input));
+      RETORT_ASSIGN_OR_RETURN(ReportRun run, StartRun(input, measured_on));
       report.runs.push_back(std::move(run));
     }
-    RETORT_ASSIGN_OR_RETURN(const double images, input.artifact.Metric("images"));
-    report.test_images = std::llround(images);
     RETORT_ASSIGN_OR_RETURN(ReportReplicate replicate, ReadReplicate(input));
     report.runs.back().replicates.push_back(std::move(replicate));
   }

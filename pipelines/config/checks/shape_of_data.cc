@@ -40,15 +40,20 @@ absl::string_view Source(const config::Stage& stage) {
 
 }  // namespace
 
-absl::optional<nn::ModelShape> ShapeOfData(const config::Pipeline& pipeline, absl::string_view name) {
+const config::Stage* IngestBehind(const config::Pipeline& pipeline, absl::string_view name) {
   // References go backwards.
   for (int i = pipeline.stage_size() - 1; i >= 0; --i) {
     const config::Stage& stage = pipeline.stage(i);
     if (stage.name() != name) continue;
-    if (stage.has_ingest()) return ShapeOf(stage.ingest());
+    if (stage.has_ingest()) return &stage;
     name = Source(stage);
   }
-  return absl::nullopt;
+  return nullptr;
+}
+
+absl::optional<nn::ModelShape> ShapeOfData(const config::Pipeline& pipeline, absl::string_view name) {
+  const config::Stage* const stage = IngestBehind(pipeline, name);
+  return stage == nullptr ? absl::nullopt : ShapeOf(stage->ingest());
 }
 
 }  // namespace retort::pipelines

@@ -9,8 +9,11 @@
 
 namespace retort::pipelines {
 
-// Images and classes of the data set that stage `name` works on, through whatever stages; nothing where a reference on
-// the way is wrong.
+// The ingest stage whose images stage `name` works on, through whatever stages; null where a reference on the way is
+// wrong.
+const config::Stage* IngestBehind(const config::Pipeline& pipeline, absl::string_view name);
+
+// Images and classes of the data set behind stage `name`; nothing where a reference on the way is wrong.
 absl::optional<nn::ModelShape> ShapeOfData(const config::Pipeline& pipeline, absl::string_view name);
 
 }  // namespace retort::pipelines
