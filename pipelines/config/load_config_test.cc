@@ -514,6 +514,12 @@ const std::vector<BadConfig>& BadConfigs() {
                   "\"hundred\""}},
        .faults = {"$:15:55: stage \"targets\": teacher[0]: stage \"teacher\" is trained on 10 classes, but \"views\" "
                   "has 100"}},
+      {.name = "TeacherOfAsManyOtherClasses",
+       .edits = {{"stage { name: \"views\" augment { data: \"cifar\"",
+                  "stage { name: \"shapes\" ingest { procedural {} } }\nstage { name: \"views\" augment { data: "
+                  "\"shapes\""}},
+       .faults = {"$:15:55: stage \"targets\": teacher[0]: stage \"teacher\" is trained on the classes of cifar10, but "
+                  "\"views\" has those of procedural"}},
       {.name = "FiveFaultsAtOnce",
        .edits = {{"seed: 7", "sed: 7"},
                  {"hidden: 64", "hidden: 0"},

@@ -543,13 +543,27 @@ class Validator {
     return all;
   }
 
-  // Complains where a model cannot judge images because it was trained on another number of classes.
+  // Complains where a model cannot judge images because it was trained on other classes, as far as a config tells: no
+  // two sources have the same.
   void CheckClasses(const std::string& model, const std::string& data, const Cursor& cursor) {
     const absl::optional<nn::ModelShape> known = ShapeOfData(pipeline_, model), there = ShapeOfData(pipeline_, data);
-    if (known.has_value() && there.has_value() && known->classes != there->classes) {
+    if (!known.has_value() || !there.has_value()) return;
+    const std::string from = SourceName(model), to = SourceName(data);
+    if (known->classes != there->classes) {
       cursor.Complain(absl::StrCat("stage \"", model, "\" is trained on ", known->classes, " classes, but \"", data,
                                    "\" has ", there->classes));
+    } else if (from != to) {
+      cursor.Complain(absl::StrCat("stage \"", model, "\" is trained on the classes of ", from, ", but \"", data,
+                                   "\" has those of ", to));
     }
+  }
+
+  // "cifar10", of the data set behind `stage`, which has one.
+  std::string SourceName(const std::string& stage) const {
+    const config::Ingest& ingest = IngestBehind(pipeline_, stage)->ingest();
+    return ingest.GetReflection()
+        ->GetOneofFieldDescriptor(ingest, config::Ingest::descriptor()->FindOneofByName("source"))
+        ->name();
   }
 
   const config::Pipeline& pipeline_;
