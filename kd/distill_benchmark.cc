@@ -34,9 +34,9 @@
 #include "retort/kd/targets/target_cache.h"
 #include "retort/kd/targets/target_rows.h"
 #include "retort/kd/teacher.h"
-#include "retort/kd/trainer.h"
+#include "retort/kd/trainer/trainer.h"
 #include "retort/nn/build_model.h"
-#include "retort/nn/optimizer.h"
+#include "retort/nn/optim/optimizer.h"
 #include "retort/nn/runtime.h"
 
 namespace retort::kd {
@@ -102,7 +102,7 @@ double TrainOnce(TrainingTask task, const char* terms, Teacher* teacher, const s
 void PrintProfile(const TrainingTask& task, Teacher& teacher, int64_t rounds) {
   const std::unique_ptr<nn::Model> student = Build("light_nn {}");
   const auto parameters = student->Parameters();
-  const auto optimizer = nn::BuildOptimizer(task.training.optimizer(), parameters);
+  const auto optimizer = nn::BuildOptimizer(task.training.optimizer(), parameters).value();
   const std::vector<int64_t> index(task.train_index.begin(), task.train_index.begin() + kBatch);
   const std::vector<const char*> names = {"assemble", "targets", "forward", "objective", "backward", "optimizer"};
   std::vector<double> best(names.size(), 1e9);

@@ -117,8 +117,8 @@ struct Seen {
   at::Tensor labels;
 };
 
-absl::StatusOr<Seen> Look(const Beholder& beholder, absl::Span<const int64_t> index, bool embedding) {
-  RETORT_ASSIGN_OR_RETURN(const data::Batch batch, beholder.batcher->Assemble(index, {0}));
+absl::StatusOr<Seen> Look(const Beholder& beholder, absl::Span<const int64_t> index, int64_t view, bool embedding) {
+  RETORT_ASSIGN_OR_RETURN(const data::Batch batch, beholder.batcher->Assemble(index, {view}));
   Seen seen;
   seen.outputs = beholder.model->Forward(batch.images.flatten(0, 1), {.embedding = embedding, .taps = {}});
   seen.logits = seen.outputs.logits.to(at::kDouble);
@@ -129,7 +129,8 @@ absl::StatusOr<Seen> Look(const Beholder& beholder, absl::Span<const int64_t> in
 }  // namespace
 
 absl::StatusOr<Evaluation> Evaluate(nn::Model& model, const data::Batcher& batcher, absl::Span<const int64_t> index,
-                                    int64_t classes, int64_t batch_size, absl::optional<Beholder> teacher) {
+                                    int64_t classes, int64_t batch_size, absl::optional<Beholder> teacher,
+                                    int64_t view) {
   if (index.empty()) return absl::InvalidArgumentError("there is no image to evaluate on");
   if (batch_size < 1) return absl::InvalidArgumentError(absl::StrCat("batch_size is ", batch_size, "; give 1 or more"));
   const at::NoGradGuard no_grad;
@@ -146,10 +147,10 @@ absl::StatusOr<Evaluation> Evaluate(nn::Model& model, const data::Batcher& batch
   const auto images = static_cast<int64_t>(index.size());
   for (int64_t first = 0; first < images; first += batch_size) {
     const absl::Span<const int64_t> part = index.subspan(first, batch_size);
-    RETORT_ASSIGN_OR_RETURN(const Seen student, Look({&model, &batcher}, part, teacher.has_value()));
+    RETORT_ASSIGN_OR_RETURN(const Seen student, Look({&model, &batcher}, part, view, teacher.has_value()));
     RETORT_RETURN_IF_ERROR(own.Add(student.logits, student.labels));
     if (!teacher.has_value()) continue;
-    RETORT_ASSIGN_OR_RETURN(const Seen target, Look(*teacher, part, /*embedding=*/true));
+    RETORT_ASSIGN_OR_RETURN(const Seen target, Look(*teacher, part, view, /*embedding=*/true));
     RETORT_RETURN_IF_ERROR(teachers.Add(target.logits, target.labels));
     agreement += target.logits.argmax(1).eq(student.logits.argmax(1)).sum().item<double>();
     const at::Tensor log_p = target.logits.log_softmax(1);

@@ -47,11 +47,11 @@ struct Beholder {
   const data::Batcher* batcher;
 };
 
-// Runs the model in evaluation mode (and puts it back into the mode it was found in: training) over view 0 of `index`;
-// and a teacher, of which `batcher` has the same images. Memory beside a batch: D_s^2 + D_t^2 + D_s D_t numbers.
-// InvalidArgument if there are no images or the logits are not [B,classes]; DataLoss if they are not finite.
+// Runs the model in evaluation mode (and puts it back into the mode it was found in: training) over one view of
+// `index`; and a teacher, of which `batcher` has the same images. Memory beside a batch: D_s^2 + D_t^2 + D_s D_t
+// numbers. InvalidArgument if there are no images or the logits are not [B,classes]; DataLoss if they are not finite.
 absl::StatusOr<Evaluation> Evaluate(nn::Model& model, const data::Batcher& batcher, absl::Span<const int64_t> index,
                                     int64_t classes, int64_t batch_size,
-                                    absl::optional<Beholder> teacher = absl::nullopt);
+                                    absl::optional<Beholder> teacher = absl::nullopt, int64_t view = 0);
 
 }  // namespace retort::kd

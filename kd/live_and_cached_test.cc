@@ -18,7 +18,7 @@
 #include "retort/kd/objective.h"
 #include "retort/kd/teacher.h"
 #include "retort/kd/testing/tiny_training.h"
-#include "retort/kd/trainer.h"
+#include "retort/kd/trainer/trainer.h"
 #include "retort/nn/build_model.h"
 #include "retort/testing/new_folder.h"
 

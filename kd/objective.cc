@@ -155,6 +155,24 @@ void Merge(const TargetRequest& from, TargetRequest* into) {
   AddEach(from.gradients.maps, &into->gradients.maps);
 }
 
+// What the term is multiplied by in `epoch`, but for a learned share.
+double FactorOf(const config::Term& config, int64_t epoch) {
+  const config::WeightSchedule& schedule = config.weight_schedule();
+  switch (schedule.shape_case()) {
+    case config::WeightSchedule::kLinear:
+      return config.weight() * Ramp(schedule.linear(), Progress(schedule.linear().epochs(), epoch));
+    case config::WeightSchedule::kCosine:
+      return config.weight() *
+             Ramp(schedule.cosine(), (1 - std::cos(kPi * Progress(schedule.cosine().epochs(), epoch))) / 2);
+    case config::WeightSchedule::kSteps:
+      return config.weight() * StepFactor(schedule.steps(), epoch);
+    case config::WeightSchedule::kLearned:
+    case config::WeightSchedule::SHAPE_NOT_SET:
+      break;
+  }
+  return config.weight();
+}
+
 }  // namespace
 
 Needs NeedsOf(const config::Term& config) {
@@ -163,6 +181,7 @@ Needs NeedsOf(const config::Term& config) {
 }
 
 absl::StatusOr<Objective> Objective::Create(const config::Objective& config) {
+  if (config.has_preset()) return absl::InvalidArgumentError("objective: the preset is not expanded; see kd/presets");
   if (config.term().empty()) {
     return absl::InvalidArgumentError("objective: there is no term; add for example term { cross_entropy {} }");
   }
@@ -201,24 +220,10 @@ absl::Status Objective::AddLearnedWeight(const config::Term& config, int index) 
   return absl::OkStatus();
 }
 
-at::Tensor Objective::Weighted(const config::Term& config, const at::Tensor& value, int64_t epoch) const {
-  const at::Tensor weighted = value * config.weight();
-  const config::WeightSchedule& schedule = config.weight_schedule();
-  switch (schedule.shape_case()) {
-    case config::WeightSchedule::kLinear:
-      return weighted * Ramp(schedule.linear(), Progress(schedule.linear().epochs(), epoch));
-    case config::WeightSchedule::kCosine:
-      return weighted * Ramp(schedule.cosine(), (1 - std::cos(kPi * Progress(schedule.cosine().epochs(), epoch))) / 2);
-    case config::WeightSchedule::kSteps:
-      return weighted * StepFactor(schedule.steps(), epoch);
-    case config::WeightSchedule::kLearned: {
-      const at::Tensor share = learned_.at(schedule.learned().name()).to(value.device()).sigmoid();
-      return weighted * (schedule.learned().complement() ? 1 - share : share);
-    }
-    case config::WeightSchedule::SHAPE_NOT_SET:
-      break;
-  }
-  return weighted;
+at::Tensor Objective::Learned(const config::WeightSchedule& schedule, const at::Tensor& weighted) const {
+  if (!schedule.has_learned()) return weighted;
+  const at::Tensor share = learned_.at(schedule.learned().name()).to(weighted.device()).sigmoid();
+  return weighted * (schedule.learned().complement() ? 1 - share : share);
 }
 
 absl::Status Objective::Prepare(const Step& example, int64_t samples) {
@@ -245,12 +250,19 @@ std::vector<nn::NamedTensor> Objective::Buffers() const {
 
 absl::StatusOr<Objective::Loss> Objective::Compute(const Step& step) {
   Loss loss;
+  at::Tensor nothing;
   for (size_t i = 0; i < terms_.size(); ++i) {
     RETORT_ASSIGN_OR_RETURN(const at::Tensor value, terms_[i]->Compute(step));
-    const at::Tensor weighted = Weighted(configs_[i], value, step.epoch);
-    loss.total = i == 0 ? weighted : loss.total + weighted;
     loss.parts.push_back(value.detach());
+    const double factor = FactorOf(configs_[i], step.epoch);
+    const at::Tensor weighted = Learned(configs_[i].weight_schedule(), value * factor);
+    if (factor == 0) {
+      nothing = weighted;
+    } else {
+      loss.total = loss.total.defined() ? loss.total + weighted : weighted;
+    }
   }
+  if (!loss.total.defined()) loss.total = nothing;
   return loss;
 }
 

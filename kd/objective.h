@@ -18,9 +18,11 @@ namespace retort::kd {
 // What one term reads; nothing where none is chosen.
 Needs NeedsOf(const config::Term& config);
 
-// loss(epoch) = sum_i weight_i * factor_i(epoch) * term_i, factors as config::WeightSchedule says.
+// loss(epoch) = sum_i weight_i * factor_i(epoch) * term_i, factors as config::WeightSchedule says. A term whose weight
+// is 0 in an epoch is measured and no part of the sum: it gives no gradients, and may be infinite.
 class Objective {
  public:
+  // Of an expanded one (kd/presets). InvalidArgument names the term at fault.
   static absl::StatusOr<Objective> Create(const config::Objective& config);
 
   struct Loss {
@@ -44,8 +46,8 @@ class Objective {
  private:
   absl::Status AddLearnedWeight(const config::Term& config, int index);
 
-  // The term's value times its weight in `epoch`.
-  at::Tensor Weighted(const config::Term& config, const at::Tensor& value, int64_t epoch) const;
+  // `weighted` times the learned share, where the schedule has one.
+  at::Tensor Learned(const config::WeightSchedule& schedule, const at::Tensor& weighted) const;
 
   std::vector<std::unique_ptr<Term>> terms_;
   std::vector<config::Term> configs_;

@@ -1,10 +1,13 @@
 #include "retort/kd/objective.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "ATen/ops/full.h"
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/text_format.h"
@@ -130,6 +133,23 @@ TEST(ObjectivePartsTest, AreUnweightedNamedAndDetached) {
   EXPECT_FALSE(loss.parts[0].requires_grad());
 }
 
+TEST(ObjectivePartsTest, OfWeightZeroAreMeasuredAlone) {
+  Objective objective =
+      Objective::Create(Parse("term { cross_entropy {} } "
+                              "term { weight_schedule { steps { step { epoch: 2 factor: 0 } } } distill {} }"))
+          .value();
+  Step step = SingleImage();
+  step.student.logits.set_requires_grad(true);
+  step.teacher.logits = at::full({1, 4}, std::numeric_limits<double>::quiet_NaN(), at::kDouble);
+  EXPECT_TRUE(std::isnan(objective.Compute(step)->total.item<double>()));
+  step.epoch = 2;
+  const Objective::Loss loss = objective.Compute(step).value();
+  EXPECT_TRUE(std::isnan(loss.parts[1].item<double>()));
+  EXPECT_NEAR(loss.total.item<double>(), 1.842350, 1e-6);
+  loss.total.backward();
+  EXPECT_FALSE(step.student.logits.grad().isnan().any().item<bool>());
+}
+
 TEST(ObjectiveNeedsTest, AreThoseOfAllTermsTogether) {
   Objective objective =
       Objective::Create(
@@ -210,6 +230,8 @@ TEST(ObjectiveErrorTest, NamesTheTermThatIsEmpty) {
   EXPECT_NE(status.message().find("term[1]"), absl::string_view::npos) << status;
   EXPECT_NE(status.message().find("attention, dkd"), absl::string_view::npos) << status;
   EXPECT_EQ(Objective::Create({}).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Objective::Create(Parse("preset { pkt {} } term { cross_entropy {} }")).status().code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 TEST(ObjectiveErrorTest, PassesOnTheFaultOfATerm) {

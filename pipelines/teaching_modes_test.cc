@@ -168,14 +168,12 @@ TEST(TeachingModesTest, OfALiveTeacher) {
 // A student that is its teacher, and stays so, has nothing to learn where both see the same pixels.
 TEST(TeachingModesTest, TheTeacherAgreesWithItself) {
   Experiment run;
-  run("finetune", "");
   const auto itself = [&](const std::string& name, const std::string& source, const std::string& augment = "") {
     return absl::StrCat("stage { name: '", name, "' distill { ", source,
                         " model { deep_nn { conv1: 8 conv2: 8 conv3: 8 conv4: 8 hidden: 16 dropout: 0 } } objective { "
                         "term { distill { temperature: 1 form: KL } } } train { epochs: 3 batch_size: 32 optimizer { "
                         "sgd { learning_rate: 1e-30 } } ",
-                        augment, " } initial_weights { path: '", run.PathOf("teacher", "model.safetensors"),
-                        "' } } }\n");
+                        augment, " } begin_with: 'teacher' } }\n");
   };
   const std::vector<std::string> agreeing = {"in_turn",           "random",   "all",
                                              "mixed_views_again", "matching", "nearly_alone"};

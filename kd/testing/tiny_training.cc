@@ -120,7 +120,7 @@ TinyTraining::TinyTraining(const TinyOptions& options) : dataset(TinyDataset(opt
 }
 
 int64_t TinyTraining::Steps() const {
-  const int64_t batch = task.training.batch_size();
+  const int64_t batch = int64_t{task.training.batch_size()} * task.training.accumulate();
   return task.training.epochs() * ((static_cast<int64_t>(task.train_index.size()) + batch - 1) / batch);
 }
 

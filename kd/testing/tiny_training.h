@@ -12,7 +12,7 @@
 #include "retort/kd/objective.h"
 #include "retort/kd/targets/target_cache.h"
 #include "retort/kd/teacher.h"
-#include "retort/kd/trainer.h"
+#include "retort/kd/trainer/trainer.h"
 #include "retort/nn/model.h"
 
 namespace retort::kd::testing {

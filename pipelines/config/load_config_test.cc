@@ -90,14 +90,16 @@ const std::vector<BadConfig>& BadConfigs() {
   static const auto& cases = *new std::vector<BadConfig>{
       {.name = "UnknownField",
        .edits = {{"epochs: 2 batch_size", "epoch: 2 batch_size"}},
-       .faults = {"$:24:13: stage \"student\": train: no field \"epoch\"; permitted: augment, batch_size, epochs, "
-                  "normalize, optimizer, schedule, test_augment, validation; did you mean \"epochs\"?"}},
+       .faults =
+           {"$:24:13: stage \"student\": train: no field \"epoch\"; permitted: accumulate, augment, batch_size, ema, "
+            "epochs, normalize, optimizer, schedule, selection, test_augment, validation; did you mean \"epochs\"?"}},
       {.name = "UnknownFieldWithNothingNear",
        .edits = {{"seed: 7", "colour: \"red\""}},
        .faults = {"$:2:1: no field \"colour\"; permitted: deployment, name, numerics, seed, stage"}},
       {.name = "UnknownFieldOfAChild",
        .edits = {{"replicates: 3", "epochs: 3"}},
-       .faults = {"$:26:5: stage \"student\": no field \"epochs\"; permitted: data, initial_weights, mixing, model, "
+       .faults = {"$:26:5: stage \"student\": no field \"epochs\"; permitted: begin_with, data, initial_weights, "
+                  "mixing, model, "
                   "objective, replicates, targets, teacher, teacher_view, teacher_weight, train, view_use; did you "
                   "mean \"train.epochs\"?"}},
       {.name = "UnknownKindOfStage",
@@ -505,6 +507,63 @@ const std::vector<BadConfig>& BadConfigs() {
       {.name = "WarmUpLongerThanTraining",
        .edits = {{"epochs: 2 optimizer { adam {} }", "epochs: 2 optimizer { adam {} } schedule { warmup_epochs: 3 }"}},
        .faults = {"$:10:56: stage \"teacher\": train.schedule.warmup_epochs: 3 is more than all 2 epochs"}},
+      {.name = "WarmUpOfOneCycle",
+       .edits = {{"epochs: 2 optimizer { adam {} }",
+                  "epochs: 2 optimizer { adam {} } schedule { warmup_epochs: 1 one_cycle {} }"}},
+       .faults = {"$:10:56: stage \"teacher\": train.schedule.warmup_epochs: has no use with one_cycle, which warms up "
+                  "by itself; leave it out"}},
+      {.name = "StepsBeyondTheEnd",
+       .edits = {{"epochs: 2 optimizer { adam {} }",
+                  "epochs: 2 optimizer { adam {} } schedule { multi_step { epoch: [1, 1, 2] } }"}},
+       .faults = {"$:10:80: stage \"teacher\": train.schedule.multi_step.epoch[1]: 1 comes after 1; write them in "
+                  "rising order, each once",
+                  "$:10:83: stage \"teacher\": train.schedule.multi_step.epoch[2]: 2 is never reached: the last of 2 "
+                  "epochs is 1, counted from 0"}},
+      {.name = "BeginsWithAnotherModel",
+       .edits = {{"replicates: 3", "begin_with: 'teacher'"}},
+       .faults = {"$:26:5: stage \"student\": begin_with: \"teacher\" trains another model; give both the same"}},
+      {.name = "BeginsTwice",
+       .edits = {{"replicates: 3", "begin_with: 'teacher' initial_weights { path: 'x' }"},
+                 {"model { light_nn {} }\n    objective {\n", "model { deep_nn { hidden: 64 } }\n    objective {\n"}},
+       .faults = {"$:26:5: stage \"student\": begin_with: and initial_weights exclude each other"}},
+      {.name = "ArmedAfterTheEnd",
+       .edits = {{"epochs: 2 optimizer { adam {} }",
+                  "epochs: 2 optimizer { adam {} } validation {} selection { arm_epoch: 2 }"}},
+       .faults = {"$:10:71: stage \"teacher\": train.selection.arm_epoch: 2 is after the end: the last of 2 epochs is "
+                  "1, counted from 0"}},
+      {.name = "SelectionWithoutValidation",
+       .edits = {{"epochs: 2 optimizer { adam {} }", "epochs: 2 optimizer { adam {} } selection {}"}},
+       .faults = {"$:10:45: stage \"teacher\": train.selection: chooses by validation, and there is none; add "
+                  "validation { fraction: 0.1 }"}},
+      {.name = "SelectionOnTheTestSplit",
+       .edits = {{"epochs: 2 optimizer { adam {} }",
+                  "epochs: 2 optimizer { adam {} } validation { split: TEST } selection {}"}},
+       .faults =
+           {"$:10:72: stage \"teacher\": train.selection: would choose by the test split, which then measures nothing; "
+            "validate on split: HELD_OUT, or say as_published: true to repeat a publication that did so"}},
+      {.name = "PublishedSelectionOnHeldOutImages",
+       .edits = {{"epochs: 2 optimizer { adam {} }",
+                  "epochs: 2 optimizer { adam {} } validation {} selection { as_published: true }"}},
+       .faults = {"$:10:71: stage \"teacher\": train.selection.as_published: is for validation { split: TEST } alone"}},
+      {.name = "HeldOutShareOfTheTestSplit",
+       .edits = {{"epochs: 2 optimizer { adam {} }",
+                  "epochs: 2 optimizer { adam {} } validation { split: TEST fraction: 0.5 }"}},
+       .faults = {"$:10:70: stage \"teacher\": train.validation.fraction: has no use with split: TEST, which holds "
+                  "nothing out"}},
+      {.name = "SelectsNothing",
+       .edits = {{"epochs: 2 optimizer { adam {} }",
+                  "epochs: 2 optimizer { adam {} } validation {} selection { keep_best: false }"}},
+       .faults = {"$:10:71: stage \"teacher\": train.selection.keep_best: false leaves nothing to select; give "
+                  "patience, or leave the selection out"}},
+      {.name = "ValidationOfMixedViews",
+       .edits = {{"epochs: 2 optimizer { adam {} }",
+                  "epochs: 2 optimizer { adam {} } validation { views: TRAINING } augment { mixup {} }"}},
+       .faults =
+           {"$:10:58: stage \"teacher\": train.validation.views: TRAINING would measure mixed images; choose CLEAN"}},
+      {.name = "ScheduleWithoutSteps",
+       .edits = {{"epochs: 2 optimizer { adam {} }", "epochs: 2 optimizer { adam {} } schedule { multi_step {} }"}},
+       .faults =
+           {"$:10:56: stage \"teacher\": train.schedule.multi_step: \"epoch\" occurs 0 times; permitted: [1, 1000]"}},
       {.name = "NesterovWithoutMomentum",
        .edits = {{"learning_rate: 0.1", "learning_rate: 0.1 momentum: 0 nesterov: true"}},
        .faults = {"$:24:87: stage \"student\": train.optimizer.sgd.nesterov: needs a momentum above 0"}},
@@ -535,9 +594,9 @@ const std::vector<BadConfig>& BadConfigs() {
                   "$:24:13: stage \"student\": train.epochs: needs an integer, got \"two\""}},
       {.name = "SetUnknownField",
        .overrides = {"student.train.epoch=3"},
-       .faults =
-           {"--set student.train.epoch=3: stage \"student\": train: no field \"epoch\"; permitted: augment, "
-            "batch_size, epochs, normalize, optimizer, schedule, test_augment, validation; did you mean \"epochs\"?"}},
+       .faults = {"--set student.train.epoch=3: stage \"student\": train: no field \"epoch\"; permitted: accumulate, "
+                  "augment, batch_size, ema, epochs, normalize, optimizer, schedule, selection, test_augment, "
+                  "validation; did you mean \"epochs\"?"}},
       {.name = "SetUnknownStage",
        .overrides = {"studnt.train.epochs=3"},
        .faults = {"--set studnt.train.epochs=3: no stage and no field \"studnt\"; permitted: cifar, deployment, live, "

@@ -13,7 +13,7 @@
 #include "retort/data/augment.pb.h"
 #include "retort/data/dataset.h"
 #include "retort/data/views/view_plan.h"
-#include "retort/kd/training.pb.h"
+#include "retort/kd/trainer/training.pb.h"
 #include "retort/nn/build_model.h"
 #include "retort/nn/model.h"
 #include "retort/pipelines/payload/payload.pb.h"

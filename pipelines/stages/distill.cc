@@ -19,7 +19,7 @@
 #include "retort/data/views/view_plan.h"
 #include "retort/kd/targets/target_cache.h"
 #include "retort/kd/teacher.h"
-#include "retort/kd/trainer.h"
+#include "retort/kd/trainer/trainer.h"
 #include "retort/pipelines/payload/stored_targets.h"
 #include "retort/pipelines/payload/trained_model.h"
 #include "retort/pipelines/stages/inputs.h"
@@ -91,6 +91,7 @@ struct Lesson {
   std::unique_ptr<kd::Teacher> teacher;  // null without one
   data::ViewPlan plan;
   ViewsOf views_of = kd::SameView;
+  bool stored_views = false;  // `plan` is of those that targets are stored of
 };
 
 absl::StatusOr<Lesson> StoredLesson(const StageContext& context) {
@@ -115,6 +116,7 @@ absl::StatusOr<Lesson> StoredLesson(const StageContext& context) {
         lesson.plan = shown.value_or(data::ViewPlan());
       }
       lesson.views_of = views;
+      lesson.stored_views = true;
       break;
     }
     case config::Distill::INDEPENDENT_VIEWS:
@@ -177,7 +179,8 @@ absl::StatusOr<StageOutput> RunDistill(const StageContext& context) {
                                .splits = std::move(splits),
                                .plan = lesson.plan,
                                .views_of = lesson.views_of,
-                               .teacher = lesson.teacher.get()});
+                               .teacher = lesson.teacher.get(),
+                               .stored_views = lesson.stored_views});
 }
 
 }  // namespace retort::pipelines

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "retort/data/io/status_macros.h"
-#include "retort/kd/trainer.h"
+#include "retort/kd/trainer/trainer.h"
 #include "retort/pipelines/stages/inputs.h"
 #include "retort/pipelines/stages/training_stage.h"
 

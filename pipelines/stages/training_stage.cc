@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -14,7 +15,7 @@
 #include "retort/kd/evaluate.h"
 #include "retort/kd/objective.h"
 #include "retort/kd/presets/presets.h"
-#include "retort/kd/trainer.h"
+#include "retort/kd/trainer/trainer.h"
 #include "retort/nn/build_model.h"
 #include "retort/nn/initial_weights.h"
 #include "retort/pipelines/payload/evaluation_json.h"
@@ -37,7 +38,6 @@ absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const Train
   RETORT_ASSIGN_OR_RETURN(const data::ChannelStatistics normalization,
                           ResolveNormalization(setup.train->normalize(), dataset));
   RETORT_ASSIGN_OR_RETURN(const data::Batcher batcher, MakeBatcher(context, &dataset, setup.plan, normalization));
-  RETORT_ASSIGN_OR_RETURN(const data::Batcher evaluator, MakeBatcher(context, &dataset, test_views, normalization));
   RETORT_ASSIGN_OR_RETURN(const data::Batcher tester,
                           MakeBatcher(context, &setup.splits.test, test_views, normalization));
   RETORT_ASSIGN_OR_RETURN(std::unique_ptr<nn::Model> model,
@@ -47,14 +47,28 @@ absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const Train
                             nn::LoadInitialWeights(*weights, context.weights_sha256, model.get()));
     for (const std::string& line : report.Lines()) std::cerr << "initial weights: " << line << "\n";
   }
+  if (const StageInput* const before = context.FindInput("begin_with"); before != nullptr) {
+    RETORT_RETURN_IF_ERROR(nn::LoadModel(before->artifact.File("model.safetensors"), model.get()));
+  }
   RETORT_ASSIGN_OR_RETURN(kd::Objective objective, kd::Objective::Create(*setup.objective));
   std::cerr << context.stage->name() << ": objective\n" << kd::TermLines(*setup.objective);
 
+  const config::Validation& validation = setup.train->validation();
+  const bool on_test = validation.split() == config::Validation::TEST;
+  const bool training_views = validation.views() == config::Validation::TRAINING;
   data::Split split{EveryIndex(dataset), {}};
-  if (setup.train->has_validation()) {
-    const config::Validation& validation = setup.train->validation();
+  if (on_test) {
+    split.validation = EveryIndex(setup.splits.test);
+  } else if (setup.train->has_validation()) {
     split = data::SplitValidation(dataset.labels, validation.fraction(), validation.stratified(), validation.seed());
+    if (split.validation.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat("train.validation: a fraction of ", validation.fraction(), " of ",
+                                                     dataset.size, " images is none; raise it or leave it out"));
+    }
   }
+  RETORT_ASSIGN_OR_RETURN(const data::Batcher evaluator,
+                          MakeBatcher(context, on_test ? &setup.splits.test : &dataset,
+                                      training_views ? setup.plan : test_views, normalization));
 
   kd::TrainingTask task;
   task.model = model.get();
@@ -65,6 +79,7 @@ absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const Train
   task.train_index = std::move(split.train);
   task.evaluator = &evaluator;
   task.validation_index = std::move(split.validation);
+  if (training_views && !setup.stored_views) task.validation_view = [](int64_t epoch) { return epoch; };
   task.views_of = setup.views_of;
   task.training = *setup.train;
   task.seed = context.seed;
@@ -78,12 +93,18 @@ absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const Train
   run.checkpoint_seconds = deployment.checkpoint_seconds();
   run.stop_requested = context.stop_requested;
   StageOutput output;
-  run.on_progress = [&progress, &output](const kd::TrainingRun::Progress& now) {
-    output.seconds = now.seconds;
-    progress.Update(now.images_done, absl::StrFormat("epoch %d/%d  loss %.4f", now.epoch + 1, now.epochs, now.loss));
+  const std::vector<std::string> names = objective.names();
+  run.on_progress = [&progress, &names](const kd::TrainingRun::Progress& now) {
+    std::string text = absl::StrFormat("epoch %d/%d  loss %.4f", now.epoch + 1, now.epochs, now.loss);
+    // Of one term that is the loss.
+    for (size_t i = 0; now.parts.size() > 1 && i < now.parts.size(); ++i) {
+      absl::StrAppendFormat(&text, "%s%s %.4f", i == 0 ? " = " : ", ", names[i], now.parts[i]);
+    }
+    progress.Update(now.images_done, text);
   };
   run.on_warning = [](const std::string& warning) { std::cerr << "warning: " << warning << "\n"; };
-  RETORT_RETURN_IF_ERROR(kd::Train(task, run).status());
+  RETORT_ASSIGN_OR_RETURN(const std::vector<kd::EpochMetrics> history, kd::Train(task, run));
+  if (!history.empty()) output.seconds = history.back().seconds;
   progress.Finish("");
 
   RETORT_ASSIGN_OR_RETURN(const kd::Evaluation evaluation,

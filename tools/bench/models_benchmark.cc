@@ -22,7 +22,7 @@
 #include "google/protobuf/text_format.h"
 
 #include "retort/nn/build_model.h"
-#include "retort/nn/optimizer.h"
+#include "retort/nn/optim/optimizer.h"
 #include "retort/nn/runtime.h"
 #include "retort/tools/bench/turn.h"
 
@@ -97,7 +97,7 @@ std::vector<Case> Cases(const config::Model& config) {
          const auto setup = std::make_shared<Setup>(SetUp(config, /*training=*/true));
          config::Optimizer adam;
          adam.mutable_adam();
-         const std::shared_ptr<nn::Optimizer> optimizer = nn::BuildOptimizer(adam, setup->model->Parameters());
+         const std::shared_ptr<nn::Optimizer> optimizer = nn::BuildOptimizer(adam, setup->model->Parameters()).value();
          return [setup, optimizer] {
            const std::vector<nn::NamedTensor> parameters = setup->model->Parameters();
            return Repeat([&] {

@@ -13,6 +13,7 @@
 #include "absl/algorithm/container.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/types/optional.h"
@@ -21,6 +22,7 @@
 #include "retort/kd/objective.h"
 #include "retort/kd/presets/presets.h"
 #include "retort/nn/build_model.h"
+#include "retort/nn/key_maps/key_map.h"
 #include "retort/pipelines/config/checks/shape_of_data.h"
 #include "retort/pipelines/config/did_you_mean.h"
 
@@ -40,6 +42,7 @@ struct Side {
 
 // What a model makes of two images.
 struct Shown {
+  std::vector<std::string> parameters;
   std::vector<std::string> taps;
   nn::Outputs outputs;
 };
@@ -123,6 +126,7 @@ class TermChecker {
                             nn::BuildModel(*side.model, side.shape, /*seed=*/0, /*channels_last=*/true));
     const at::NoGradGuard no_grad;
     Shown shown;
+    for (const auto& [name, parameter] : model->Parameters()) shown.parameters.push_back(name);
     shown.taps = model->TapNames();
     shown.outputs = model->Forward(side.Images().contiguous(at::MemoryFormat::ChannelsLast),
                                    {.embedding = true, .taps = shown.taps});
@@ -135,6 +139,8 @@ class TermChecker {
     const config::Stage* const teacher_stage = TeacherOf(stage);
     const absl::optional<Side> teacher = teacher_stage == nullptr ? absl::nullopt : SideOf(*teacher_stage);
     if (!student.has_value() || (teacher_stage != nullptr && !teacher.has_value())) return;
+    const config::Training& train = stage.has_finetune() ? stage.finetune().train() : stage.distill().train();
+    CheckGroups(train.optimizer(), *student, cursor.Field("train").Field("optimizer"));
     const config::Objective expanded = kd::Expanded(objective);
     const int first = expanded.term_size() - objective.term_size();
     for (int i = 0; i < expanded.term_size(); ++i) {
@@ -142,6 +148,22 @@ class TermChecker {
       if (status.ok()) continue;
       const Cursor at = cursor.Field("objective");
       (i < first ? at.Field("preset") : at.Field("term", i - first)).Complain(std::string(status.message()));
+    }
+  }
+
+  // What a group names must be there, but for parts of the objective, which are not made yet.
+  void CheckGroups(const config::Optimizer& optimizer, const Side& student, const Cursor& cursor) {
+    for (int i = 0; i < optimizer.group_size(); ++i) {
+      for (int j = 0; j < optimizer.group(i).name_size(); ++j) {
+        const std::string& pattern = optimizer.group(i).name(j);
+        const absl::StatusOr<Shown> shown = Show(student);
+        const auto fits = [&](const std::string& name) { return nn::FitsPattern(name, pattern); };
+        if (!shown.ok() || absl::StartsWith(pattern, "objective.") || absl::c_any_of(shown->parameters, fits)) continue;
+        cursor.Field("group", i)
+            .Field("name", j)
+            .Complain(absl::StrCat("no parameter of the model is named \"", pattern, "\"; ",
+                                   Permitted(pattern, shown->parameters)));
+      }
     }
   }
 

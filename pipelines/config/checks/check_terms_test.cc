@@ -22,7 +22,7 @@ stage { name: "teacher" finetune { data: "data" model { TEACHER }
 stage { name: "views" augment { data: "data" step { flip {} } } }
 stage { name: "targets" cache_logits { views: "views" teacher: "teacher" store { STORE } } }
 stage { name: "live" distill { data: "data" teacher: "teacher" model { STUDENT }
-  objective { LIVE } train { optimizer { adam {} } TRAIN } } }
+  objective { LIVE } train { optimizer { adam {} GROUPS } TRAIN } } }
 stage { name: "stored" distill { targets: "targets" model { STUDENT }
   objective { STORED } train { optimizer { adam {} } } } }
 )";
@@ -34,6 +34,7 @@ struct Case {
   std::string store = "";
   std::string student = "light_nn {}";
   std::string teacher = "deep_nn {}";
+  std::string groups = "";
   std::string train = "";
   std::vector<std::string> faults = {};  // $ is the path of the file
 };
@@ -48,6 +49,7 @@ TEST_P(CheckTermsTest, ReportsAllFaults) {
                                                          {"STORE ", c.store + " "},
                                                          {"STUDENT", c.student},
                                                          {"TEACHER", c.teacher},
+                                                         {"GROUPS", c.groups},
                                                          {"TRAIN", c.train}});
   ASSERT_TRUE(data::WriteFileAtomically(path, text).ok());
   const absl::Status status = LoadPipeline(path, {}).status();
@@ -57,6 +59,12 @@ TEST_P(CheckTermsTest, ReportsAllFaults) {
 INSTANTIATE_TEST_SUITE_P(
     Cases, CheckTermsTest,
     ::testing::Values(
+        Case{.name = "GroupThatNamesNothing",
+             .groups = "group { name: 'fc.*' frozen: true } group { name: ['classifier.*', 'objective.*'] }",
+             .faults = {"$:8:73: stage \"live\": train.optimizer.group[0].name[0]: no parameter of the model is named "
+                        "\"fc.*\"; "
+                        "permitted: classifier.0.bias, classifier.0.weight, classifier.3.bias, classifier.3.weight, "
+                        "features.0.bias, features.0.weight, features.3.bias, features.3.weight"}},
         Case{.name = "Good",
              .live = "preset { fitnets { pair { student: 'conv1' teacher: 'conv3' } } } "
                      "term { attention { pair { student: 'features' teacher: 'conv1' } } } term { crd {} } "

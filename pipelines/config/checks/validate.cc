@@ -237,10 +237,24 @@ class Validator {
     }
   }
 
-  void CheckFinetune(const config::Finetune& finetune, const Cursor& cursor) {
-    if (finetune.has_initial_weights()) {
-      CheckInitialWeights(finetune.initial_weights(), cursor.Field("initial_weights"));
+  // Of Finetune and Distill.
+  template <typename Training>
+  void CheckBeginning(const Training& training, const Cursor& cursor) {
+    if (training.has_initial_weights()) {
+      CheckInitialWeights(training.initial_weights(), cursor.Field("initial_weights"));
+      if (training.has_begin_with()) cursor.Field("begin_with").Complain("and initial_weights exclude each other");
     }
+    const auto found = stages_.find(training.begin_with());
+    if (!training.has_begin_with() || found == stages_.end()) return;
+    const config::Stage& stage = pipeline_.stage(found->second);
+    const config::Model& model = stage.has_finetune() ? stage.finetune().model() : stage.distill().model();
+    if (model.SerializeAsString() == training.model().SerializeAsString()) return;
+    cursor.Field("begin_with")
+        .Complain(absl::StrCat("\"", training.begin_with(), "\" trains another model; give both the same"));
+  }
+
+  void CheckFinetune(const config::Finetune& finetune, const Cursor& cursor) {
+    CheckBeginning(finetune, cursor);
     if (finetune.has_train()) {
       CheckTraining(finetune.train(), cursor.Field("train"));
       CheckTestSteps(finetune.train().augment(), finetune.train(), cursor.Field("train"));
@@ -256,7 +270,7 @@ class Validator {
   }
 
   void CheckDistill(const config::Distill& distill, const Cursor& cursor) {
-    if (distill.has_initial_weights()) CheckInitialWeights(distill.initial_weights(), cursor.Field("initial_weights"));
+    CheckBeginning(distill, cursor);
     if (distill.has_train()) {
       CheckTraining(distill.train(), cursor.Field("train"));
       CheckTestSteps(StepsOf(distill), distill.train(), cursor.Field("train"));
@@ -436,15 +450,69 @@ class Validator {
   void CheckTraining(const config::Training& train, const Cursor& cursor) {
     CheckSteps(train.augment(), cursor, "augment");
     if (train.has_normalize()) CheckNormalization(train.normalize(), cursor.Field("normalize"));
-    if (train.schedule().warmup_epochs() > train.epochs()) {
-      cursor.Field("schedule")
-          .Field("warmup_epochs")
-          .Complain(absl::StrCat(train.schedule().warmup_epochs(), " is more than all ", train.epochs(), " epochs"));
-    }
+    CheckSchedule(train, cursor);
+    CheckSelection(train, cursor);
     const config::Sgd& sgd = train.optimizer().sgd();
     if (train.optimizer().has_sgd() && sgd.nesterov() && sgd.momentum() == 0) {
       cursor.Field("optimizer").Field("sgd").Field("nesterov").Complain("needs a momentum above 0");
     }
+  }
+
+  void CheckSchedule(const config::Training& train, const Cursor& cursor) {
+    const config::Schedule& schedule = train.schedule();
+    const int warmup = schedule.warmup_epochs();
+    const auto complain = [&](const char* field, const std::string& text) {
+      cursor.Field("schedule").Field(field).Complain(text);
+    };
+    if (warmup > train.epochs()) {
+      complain("warmup_epochs", absl::StrCat(warmup, " is more than all ", train.epochs(), " epochs"));
+    }
+    if (schedule.has_one_cycle() && warmup > 0) {
+      complain("warmup_epochs", "has no use with one_cycle, which warms up by itself; leave it out");
+    }
+    const auto& steps = schedule.multi_step().epoch();
+    for (int i = 0; i < steps.size(); ++i) {
+      const Cursor at = cursor.Field("schedule").Field("multi_step").Field("epoch", i);
+      if (steps[i] >= train.epochs()) {
+        at.Complain(absl::StrCat(steps[i], " is never reached: the last of ", train.epochs(), " epochs is ",
+                                 train.epochs() - 1, ", counted from 0"));
+      } else if (i > 0 && steps[i] <= steps[i - 1]) {
+        at.Complain(absl::StrCat(steps[i], " comes after ", steps[i - 1], "; write them in rising order, each once"));
+      }
+    }
+  }
+
+  void CheckSelection(const config::Training& train, const Cursor& cursor) {
+    const config::Selection& selection = train.selection();
+    const bool on_test = train.validation().split() == config::Validation::TEST;
+    const auto complain = [&](const char* field, const std::string& text) {
+      cursor.Field("selection").Field(field).Complain(text);
+    };
+    if (on_test && train.validation().has_fraction()) {
+      cursor.Field("validation").Field("fraction").Complain("has no use with split: TEST, which holds nothing out");
+    }
+    if (train.validation().views() == config::Validation::TRAINING && absl::c_any_of(train.augment(), Mixes)) {
+      cursor.Field("validation").Field("views").Complain("TRAINING would measure mixed images; choose CLEAN");
+    }
+    if (!train.has_selection()) return;
+    if (!train.has_validation()) {
+      cursor.Field("selection").Complain("chooses by validation, and there is none; add validation { fraction: 0.1 }");
+      return;
+    }
+    if (selection.arm_epoch() >= train.epochs()) {
+      complain("arm_epoch", absl::StrCat(selection.arm_epoch(), " is after the end: the last of ", train.epochs(),
+                                         " epochs is ", train.epochs() - 1, ", counted from 0"));
+    }
+    if (!selection.keep_best() && !selection.has_patience()) {
+      complain("keep_best", "false leaves nothing to select; give patience, or leave the selection out");
+    }
+    if (on_test && !selection.as_published()) {
+      cursor.Field("selection")
+          .Complain(
+              "would choose by the test split, which then measures nothing; validate on split: HELD_OUT, or say "
+              "as_published: true to repeat a publication that did so");
+    }
+    if (!on_test && selection.as_published()) complain("as_published", "is for validation { split: TEST } alone");
   }
 
   void CheckNormalization(const config::Normalization& normalize, const Cursor& cursor) {

@@ -13,7 +13,7 @@
 #include "gtest/gtest.h"
 #include "retort/data/io/file.h"
 #include "retort/kd/testing/tiny_training.h"
-#include "retort/kd/trainer.h"
+#include "retort/kd/trainer/trainer.h"
 #include "retort/testing/new_folder.h"
 
 namespace retort::kd {

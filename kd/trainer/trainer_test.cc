@@ -1,4 +1,4 @@
-#include "retort/kd/trainer.h"
+#include "retort/kd/trainer/trainer.h"
 
 #include <algorithm>
 #include <cmath>
@@ -12,14 +12,21 @@
 #include <utility>
 #include <vector>
 
+#include "ATen/TensorOperators.h"
+#include "ATen/ops/zeros.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/types/optional.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "retort/data/io/file.h"
+#include "retort/data/io/safetensors.h"
+#include "retort/data/io/weights/weight_file.h"
 #include "retort/data/split.h"
 #include "retort/kd/testing/tiny_training.h"
+#include "retort/nn/weights.h"
 #include "retort/testing/new_folder.h"
 
 namespace retort::kd {
@@ -357,7 +364,157 @@ TEST(TrainerTest, DivergenceInTheLastStepIsFound) {
   TinyTraining tiny(options);
   const absl::Status status = Train(tiny.task, RunIn(NewFolder())).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
-  EXPECT_THAT(status.message(), HasSubstr("parameter weight1 is NaN or infinite after epoch 1"));
+  EXPECT_THAT(status.message(), HasSubstr("weight1 is NaN or infinite after epoch 1"));
+}
+
+TEST(TrainerTest, DivergenceLeavesTheBatchAndTheStateBehind) {
+  TinyOptions options;
+  options.training = "epochs: 3 batch_size: 4 optimizer { sgd { learning_rate: 1e30 } }";
+  TinyTraining tiny(options);
+  const TrainingRun run = RunIn(NewFolder());
+  const absl::Status status = Train(tiny.task, run).status();
+  const std::string path = run.work_dir + "/diverged.safetensors";
+  EXPECT_THAT(std::string(status.message()), HasSubstr(path));
+  const auto file = data::SafetensorsFile::Open(path);
+  ASSERT_TRUE(file.ok()) << file.status();
+  const at::Tensor index = at::zeros({4}, at::kLong), images = at::zeros({4, 1, 4, 4}), weight = at::zeros({8, 16});
+  nn::LoadOptions permitting;
+  permitting.allow_unexpected = {"*"};
+  const auto loaded =
+      nn::LoadTensors(data::WeightFile(*file),
+                      {{"batch.index", index}, {"batch.images", images}, {"parameter.weight1", weight}}, permitting);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  const std::vector<int64_t> order = data::EpochOrder(tiny.task.train_index, options.seed, 0);
+  for (int64_t b = 0; b < 4; ++b) EXPECT_EQ(index[b].item<int64_t>(), order[static_cast<size_t>(4 + b)]);
+  const auto batch = tiny.batcher->Assemble(absl::MakeConstSpan(order).subspan(4, 4), {0});
+  EXPECT_TRUE(images.equal(batch->images[0]));
+  EXPECT_TRUE(weight.equal(tiny.model->Parameters()[0].second));
+}
+
+// A step of batches of three, three and two is what autograd makes of the mean over all eight images.
+TEST(TrainerTest, BatchesOfAStepAreAddedUp) {
+  TinyOptions options;
+  options.images = 8;
+  options.validation = 0;
+  options.dropout = 0;
+  options.training = "epochs: 1 batch_size: 3 accumulate: 3 optimizer { sgd { learning_rate: 0.5 momentum: 0 } }";
+  TinyTraining tiny(options);
+  const auto metrics = Train(tiny.task, RunIn(NewFolder()));
+  ASSERT_TRUE(metrics.ok()) << metrics.status();
+
+  TinyTraining fresh(options);
+  const std::vector<int64_t> order = data::EpochOrder(fresh.task.train_index, options.seed, 0);
+  // The objective was made from a look at two images in evaluation mode, which moves nothing.
+  at::Tensor sum;
+  for (const auto& [first, size] : std::vector<std::pair<size_t, size_t>>{{0, 3}, {3, 3}, {6, 2}}) {
+    const auto batch = fresh.batcher->Assemble(absl::MakeConstSpan(order).subspan(first, size), {0});
+    const at::Tensor logits = fresh.model->Forward(batch->images[0], {}).logits;
+    const at::Tensor losses = -logits.log_softmax(1).gather(1, batch->labels.unsqueeze(1)).sum();
+    sum = sum.defined() ? sum + losses : losses;
+  }
+  (sum / 8).backward();
+  EXPECT_NEAR((*metrics)[0].loss, sum.item<double>() / 8, 1e-6);
+  const auto got = tiny.model->Parameters(), before = fresh.model->Parameters();
+  for (size_t i = 0; i < got.size(); ++i) {
+    const at::Tensor expected = before[i].second.detach() - 0.5 * before[i].second.grad();
+    EXPECT_LT((got[i].second.detach() - expected).abs().max().item<double>(), 1e-6) << got[i].first;
+  }
+}
+
+// Weights of the model after each number of epochs, of one step each.
+std::vector<std::string> WeightsByEpoch(TinyOptions options, int64_t epochs) {
+  std::vector<std::string> weights;
+  for (int64_t n = 0; n <= epochs; ++n) {
+    TinyOptions shorter = options;
+    shorter.training = absl::StrCat("epochs: ", n, " ", options.training);
+    TinyTraining tiny(shorter);
+    EXPECT_TRUE(Train(tiny.task, RunIn(NewFolder())).ok());
+    weights.push_back(testing::Weights(*tiny.model));
+  }
+  return weights;
+}
+
+TEST(TrainerTest, AveragesAreWhatIsValidatedAndKept) {
+  TinyOptions options;
+  options.dropout = 0;
+  options.training = "batch_size: 100 optimizer { sgd { learning_rate: 0.5 } }";
+  const std::vector<std::string> weights = WeightsByEpoch(options, 4);
+  options.training += " epochs: 4 ema { decay: 0.75 }";
+  TinyTraining tiny(options);
+  const auto metrics = Train(tiny.task, RunIn(NewFolder()));
+  ASSERT_TRUE(metrics.ok()) << metrics.status();
+
+  const std::string got = testing::Weights(*tiny.model);
+  const auto numbers = [](const std::string& bytes) { return reinterpret_cast<const float*>(bytes.data()); };
+  for (size_t i = 0; i < got.size() / sizeof(float); ++i) {
+    double average = numbers(weights[0])[i];
+    for (size_t n = 1; n <= 4; ++n) average = 0.75 * average + 0.25 * numbers(weights[n])[i];
+    ASSERT_NEAR(numbers(got)[i], average, 1e-6) << i;
+  }
+  const auto evaluation = Evaluate(*tiny.model, *tiny.evaluator, tiny.task.validation_index, testing::kClasses, 5);
+  EXPECT_NEAR(metrics->back().validation_loss, evaluation->loss, 1e-9);
+}
+
+TEST(TrainerTest, KeepsTheBestEpoch) {
+  TinyOptions options;
+  options.images = 60;
+  options.validation = 40;
+  options.dropout = 0;
+  // So fast that it overshoots.
+  options.training = "batch_size: 100 optimizer { sgd { learning_rate: 2 momentum: 0.9 } }";
+  const std::vector<std::string> weights = WeightsByEpoch(options, 12);
+  options.training += " epochs: 12 selection { measure: VALIDATION_LOSS }";
+  TinyTraining tiny(options);
+  const auto metrics = Train(tiny.task, RunIn(NewFolder()));
+  ASSERT_TRUE(metrics.ok()) << metrics.status();
+  size_t best = 0;
+  for (size_t i = 1; i < 12; ++i) {
+    if ((*metrics)[i].validation_loss < (*metrics)[best].validation_loss) best = i;
+  }
+  EXPECT_GT(best, 0);
+  EXPECT_LT(best, 11) << "the last epoch is the best: the test shows nothing";
+  EXPECT_EQ(testing::Weights(*tiny.model), weights[best + 1]);
+}
+
+TEST(TrainerTest, EndsWhenOutOfPatience) {
+  TinyOptions options;
+  options.training =
+      "epochs: 30 batch_size: 4 optimizer { sgd {} } "
+      "selection { arm_epoch: 4 patience: 3 min_improvement: 2 keep_best: false }";
+  TinyTraining tiny(options);
+  const std::string folder = NewFolder();
+  const auto metrics = Train(tiny.task, RunIn(folder));
+  ASSERT_TRUE(metrics.ok()) << metrics.status();
+  // Nothing exceeds epoch 4, from 0, by an accuracy of 2.
+  EXPECT_THAT(*metrics, SizeIs(8));
+  EXPECT_EQ(tiny.model->dropped().size(), 8u * 5);
+}
+
+TEST(TrainerTest, ValidatesTheViewsThatItIsTold) {
+  TinyTraining tiny;
+  tiny.task.evaluator = tiny.batcher.get();
+  std::vector<int64_t> epochs;
+  tiny.task.validation_view = [&](int64_t epoch) {
+    epochs.push_back(epoch);
+    return 5;
+  };
+  const auto metrics = Train(tiny.task, RunIn(NewFolder()));
+  ASSERT_TRUE(metrics.ok()) << metrics.status();
+  EXPECT_THAT(epochs, ElementsAre(0, 1, 2));
+  const auto loss = [&](int64_t view) {
+    return Evaluate(*tiny.model, *tiny.batcher, tiny.task.validation_index, testing::kClasses, 5, absl::nullopt, view)
+        ->loss;
+  };
+  EXPECT_NEAR(metrics->back().validation_loss, loss(5), 1e-9);
+  EXPECT_NE(loss(5), loss(0));
+}
+
+TEST(TrainerTest, AGroupThatNamesNothingIsRefused) {
+  TinyOptions options;
+  options.training = "optimizer { adam {} group { name: 'head.*' } }";
+  TinyTraining tiny(options);
+  EXPECT_THAT(std::string(Train(tiny.task, RunIn(NewFolder())).status().message()),
+              AllOf(HasSubstr("\"head.*\""), HasSubstr("weight1")));
 }
 
 // A teacher that must not be asked.
@@ -441,7 +598,14 @@ class ResumeTest : public ::testing::TestWithParam<ResumeCase> {
     options_.training = GetParam().training;
     options_.validation = GetParam().validation;
   }
-  int64_t Steps() const { return TinyTraining(options_).Steps(); }
+  int64_t Steps() const {
+    TinyTraining tiny(options_);
+    TrainingRun run = RunIn(NewFolder());
+    int64_t steps = 0;
+    run.on_progress = [&](const TrainingRun::Progress&) { ++steps; };
+    EXPECT_TRUE(Train(tiny.task, run).ok());
+    return steps;
+  }
 
   TinyOptions options_;
 };
@@ -491,6 +655,8 @@ TEST_P(ResumeTest, AFinishedTrainingIsNotRepeated) {
   ASSERT_TRUE(TrainOn(options_, run, -1, &first));
   ASSERT_TRUE(TrainOn(options_, run, 0, &second));  // not one step
   EXPECT_TRUE(first == second);
+  TinyTraining tiny(options_);
+  EXPECT_GT(Train(tiny.task, run)->back().seconds, 0);
 }
 
 TEST_P(ResumeTest, DamagedCheckpoints) {
@@ -554,6 +720,16 @@ INSTANTIATE_TEST_SUITE_P(
                    "term { weight_schedule { learned { complement: true } } cross_entropy { label_smoothing: 0.1 } } "
                    "term { weight_schedule { linear { epochs: 3 } } distill {} }",
                    "epochs: 3 batch_size: 4 optimizer { adam { learning_rate: 0.02 } }", 0},
+        ResumeCase{"AveragesBestEpochAndGroups", kDistillation,
+                   "epochs: 4 batch_size: 2 accumulate: 2 ema { decay: 0.8 } selection { min_improvement: 0.01 } "
+                   "optimizer { adamw { learning_rate: 0.05 } clip_norm: 0.5 decay_norms_and_biases: false "
+                   "group { name: 'weight1' learning_rate_factor: 0.5 } group { name: 'bias2' frozen: true } } "
+                   "schedule { per: STEP one_cycle {} }",
+                   6},
+        ResumeCase{"EndsEarly", "term { cross_entropy {} }",
+                   "epochs: 9 batch_size: 4 optimizer { sgd {} } "
+                   "selection { arm_epoch: 1 patience: 2 min_improvement: 2 }",
+                   5},
         ResumeCase{"SgdDistillation", kDistillation,
                    "epochs: 2 batch_size: 4 optimizer { sgd { learning_rate: 0.1 momentum: 0.9 weight_decay: 1e-3 } }",
                    0}),

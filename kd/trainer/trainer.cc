@@ -1,4 +1,4 @@
-#include "retort/kd/trainer.h"
+#include "retort/kd/trainer/trainer.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -10,19 +10,24 @@
 #include <utility>
 
 #include "ATen/CPUGeneratorImpl.h"
+#include "ATen/TensorOperators.h"
 #include "ATen/ops/arange.h"
 #include "ATen/ops/from_blob.h"
 #include "ATen/ops/full.h"
 #include "ATen/ops/isfinite.h"
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/types/optional.h"
 #include "absl/types/span.h"
-#include "nlohmann/json.hpp"
 #include "retort/data/io/file.h"
 #include "retort/data/io/status_macros.h"
 #include "retort/data/split.h"
-#include "retort/kd/checkpoint.h"
-#include "retort/nn/optimizer.h"
+#include "retort/kd/trainer/checkpoint.h"
+#include "retort/nn/optim/model_copy.h"
+#include "retort/nn/optim/optimizer.h"
+#include "retort/nn/optim/schedule.h"
+#include "retort/nn/weights.h"
 
 namespace retort::kd {
 namespace {
@@ -33,7 +38,7 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kShortEpochSeconds = 1;
 
 // Columns of State::rows; a column for every term follows.
-enum Column { kLearningRate, kLoss, kAccuracy, kValidationLoss, kValidationAccuracy, kParts };
+enum Column { kSeconds, kLearningRate, kLoss, kAccuracy, kValidationLoss, kValidationAccuracy, kParts };
 
 // Where a training stands, beside its model and optimiser.
 struct State {
@@ -62,6 +67,7 @@ struct State {
     const double* const row = rows.data() + index * columns;
     EpochMetrics metrics;
     metrics.epoch = index + 1;
+    metrics.seconds = row[kSeconds];
     metrics.learning_rate = row[kLearningRate];
     metrics.loss = row[kLoss];
     metrics.parts.assign(row + kParts, row + columns);
@@ -72,34 +78,6 @@ struct State {
   }
 };
 
-// A line of metrics.jsonl. Numbers are the shortest that read back as the same bits.
-std::string MetricsLine(const EpochMetrics& metrics, const std::vector<std::string>& names) {
-  nlohmann::ordered_json line = {
-      {"epoch", metrics.epoch}, {"learning_rate", metrics.learning_rate}, {"loss", metrics.loss}};
-  for (size_t i = 0; i < names.size(); ++i) line["parts"][names[i]] = metrics.parts[i];
-  line["accuracy"] = metrics.accuracy;
-  if (!std::isnan(metrics.validation_loss)) {
-    line["validation_loss"] = metrics.validation_loss;
-    line["validation_accuracy"] = metrics.validation_accuracy;
-  }
-  return line.dump() + "\n";
-}
-
-// Everything that the next step depends on.
-std::vector<nn::NamedTensor> Everything(const nn::Model& model, const Objective& objective,
-                                        const nn::Optimizer& optimizer, State& state) {
-  std::vector<nn::NamedTensor> all = state.Tensors();
-  const auto add = [&all](const char* group, const std::vector<nn::NamedTensor>& tensors) {
-    for (const auto& [name, tensor] : tensors) all.emplace_back(absl::StrCat(group, name), tensor);
-  };
-  add("parameter.", model.Parameters());
-  add("buffer.", model.Buffers());
-  add("objective.parameter.", objective.Parameters());
-  add("objective.buffer.", objective.Buffers());
-  add("optimizer.", optimizer.State());
-  return all;
-}
-
 absl::Status CheckTask(const TrainingTask& task) {
   if (task.train_index.empty()) {
     return absl::InvalidArgumentError("there is no image to train on; lower validation.fraction");
@@ -109,18 +87,6 @@ absl::Status CheckTask(const TrainingTask& task) {
   if (!needs.teacher()) return absl::OkStatus();
   if (task.teacher == nullptr) return absl::InvalidArgumentError("the objective reads a teacher, and there is none");
   return task.teacher->Check(needs.targets);
-}
-
-double BaseLearningRate(const config::Optimizer& optimizer) {
-  switch (optimizer.optimizer_case()) {
-    case config::Optimizer::kAdam:
-      return optimizer.adam().learning_rate();
-    case config::Optimizer::kSgd:
-      return optimizer.sgd().learning_rate();
-    case config::Optimizer::OPTIMIZER_NOT_SET:
-      break;
-  }
-  return kNaN;
 }
 
 // Makes dropout a function of its arguments. LibTorch's generator keeps 32 bits of a seed, so all of them are mixed
@@ -137,13 +103,6 @@ void SeedDropout(uint64_t seed, int64_t epoch, int64_t step) {
   const std::lock_guard<std::mutex> lock(generator.mutex());
   generator.set_current_seed(hash);
 }
-
-// What one batch measured.
-struct Measures {
-  double loss;
-  double accuracy;
-  std::vector<double> parts;
-};
 
 // Both sides' view of a batch.
 absl::StatusOr<Step> LookAt(const TrainingTask& task, absl::Span<const int64_t> index, int64_t epoch) {
@@ -175,33 +134,18 @@ absl::Status PrepareObjective(const TrainingTask& task) {
   const size_t size = std::min<size_t>(2, task.train_index.size());
   SeedDropout(task.seed, /*epoch=*/-1, /*step=*/0);
   task.model->SetTraining(false);
+  const absl::Cleanup restore = [&] { task.model->SetTraining(true); };
   RETORT_ASSIGN_OR_RETURN(const Step step,
                           LookAt(task, absl::MakeConstSpan(task.train_index).subspan(0, size), /*epoch=*/0));
   return task.objective->Prepare(step, task.dataset->size);
 }
 
-// Forward, and backward unless the loss is not finite.
-absl::StatusOr<Measures> Learn(const TrainingTask& task, absl::Span<const int64_t> index, int64_t epoch) {
-  RETORT_ASSIGN_OR_RETURN(const Step step, LookAt(task, index, epoch));
-  RETORT_ASSIGN_OR_RETURN(const Objective::Loss loss, task.objective->Compute(step));
-
-  Measures measures;
-  measures.loss = loss.total.item<double>();
-  for (const at::Tensor& part : loss.parts) measures.parts.push_back(part.item<double>());
-  const at::Tensor correct = step.student.logits.argmax(1).eq(step.labels).sum();
-  measures.accuracy = correct.item<double>() / static_cast<double>(step.labels.size(0));
-  if (std::isfinite(measures.loss)) loss.total.backward();
-  return measures;
-}
-
 constexpr char kRemedy[] = "; lower learning_rate, warm up, or look for wrong values in data and targets";
 
-absl::Status CheckFinite(const std::vector<nn::NamedTensor>& parameters, int64_t epoch) {
-  for (const auto& [name, parameter] : parameters) {
-    if (!at::isfinite(parameter).all().item<bool>()) {
-      return absl::DataLossError(
-          absl::StrCat("parameter ", name, " is NaN or infinite after epoch ", epoch + 1, kRemedy));
-    }
+absl::Status CheckFinite(const std::vector<nn::NamedTensor>& tensors, int64_t epoch) {
+  for (const auto& [name, tensor] : tensors) {
+    if (at::isfinite(tensor).all().item<bool>()) continue;
+    return absl::DataLossError(absl::StrCat(name, " is NaN or infinite after epoch ", epoch + 1, kRemedy));
   }
   return absl::OkStatus();
 }
@@ -217,31 +161,54 @@ std::vector<nn::NamedTensor> Trained(const TrainingTask& task) {
 
 class Trainer {
  public:
-  Trainer(const TrainingTask& task, const TrainingRun& run)
+  Trainer(const TrainingTask& task, const TrainingRun& run, std::unique_ptr<nn::Optimizer> optimizer)
       : task_(task),
         run_(run),
+        config_(task.training),
         names_(task.objective->names()),
-        epochs_(task.training.epochs()),
         images_(static_cast<int64_t>(task.train_index.size())),
-        batch_size_(task.training.batch_size()),
-        steps_((images_ + batch_size_ - 1) / batch_size_),
+        step_images_(int64_t{config_.batch_size()} * config_.accumulate()),
+        steps_((images_ + step_images_ - 1) / step_images_),
         parameters_(Trained(task)),
-        optimizer_(nn::BuildOptimizer(task.training.optimizer(), parameters_)),
-        state_(epochs_, static_cast<int64_t>(names_.size())),
-        everything_(Everything(*task.model, *task.objective, *optimizer_, state_)),
+        optimizer_(std::move(optimizer)),
+        state_(config_.epochs(), static_cast<int64_t>(names_.size())),
         checkpoints_(run.work_dir, run.identity, run.on_warning) {
-    task.model->SetTraining(true);
+    if (config_.has_ema()) average_.emplace(*task.model);
+    if (config_.has_selection() && config_.selection().keep_best()) best_.emplace(*task.model);
+    everything_ = Everything();
   }
   Trainer(const Trainer&) = delete;  // everything_ points into state_
   Trainer& operator=(const Trainer&) = delete;
 
   absl::StatusOr<std::vector<EpochMetrics>> Run() {
     RETORT_RETURN_IF_ERROR(Resume());
-    while (state_.epoch < epochs_) RETORT_RETURN_IF_ERROR(RunEpoch());
-    return History();
+    while (!Finished()) RETORT_RETURN_IF_ERROR(RunEpoch());
+    const std::vector<EpochMetrics> history = History();
+    if (best_.has_value() && BestEpoch(config_.selection(), history) >= 0) {
+      best_->Exchange();
+    } else if (average_.has_value()) {
+      average_->Exchange();
+    }
+    return history;
   }
 
  private:
+  // All that the next step depends on.
+  std::vector<nn::NamedTensor> Everything() {
+    std::vector<nn::NamedTensor> all = state_.Tensors();
+    const auto add = [&all](const char* group, const std::vector<nn::NamedTensor>& tensors) {
+      for (const auto& [name, tensor] : tensors) all.emplace_back(absl::StrCat(group, name), tensor);
+    };
+    add("parameter.", task_.model->Parameters());
+    add("buffer.", task_.model->Buffers());
+    add("objective.parameter.", task_.objective->Parameters());
+    add("objective.buffer.", task_.objective->Buffers());
+    add("optimizer.", optimizer_->State());
+    if (average_.has_value()) add("average.", average_->State());
+    if (best_.has_value()) add("best.", best_->State());
+    return all;
+  }
+
   absl::Status Resume() {
     RETORT_RETURN_IF_ERROR(data::MakeDirectories(run_.work_dir));
     RETORT_RETURN_IF_ERROR(checkpoints_.Load(everything_).status());
@@ -256,73 +223,111 @@ class Trainer {
     return metrics_ ? absl::OkStatus() : data::ErrnoStatus(errno, "open", path);
   }
 
+  bool Finished() const {
+    return state_.epoch == config_.epochs() ||
+           (config_.has_selection() && OutOfPatience(config_.selection(), History()));
+  }
+
   absl::Status RunEpoch() {
-    const double factor = nn::LearningRateFactor(task_.training.schedule(), state_.epoch, epochs_);
     const std::vector<int64_t> order = data::EpochOrder(task_.train_index, task_.seed, state_.epoch);
+    const auto images_of = [&](int64_t step) {
+      return absl::MakeConstSpan(order).subspan(static_cast<size_t>(std::min(step * step_images_, images_)),
+                                                static_cast<size_t>(step_images_));
+    };
     while (state_.step < steps_) {
       if (run_.stop_requested && run_.stop_requested()) {
         RETORT_RETURN_IF_ERROR(Save());
         return absl::CancelledError(absl::StrCat("training stopped on request in ", Place(),
                                                  "; run the same command again to go on from there"));
       }
-      const auto batch = [&](int64_t step) {
-        return absl::MakeConstSpan(order).subspan(static_cast<size_t>(std::min(step * batch_size_, images_)),
-                                                  static_cast<size_t>(batch_size_));
-      };
-      const absl::Span<const int64_t> index = batch(state_.step);
-      Announce(batch(state_.step + 1));
-      SeedDropout(task_.seed, state_.epoch, state_.step);
-      nn::ZeroGrad(parameters_);
-      RETORT_ASSIGN_OR_RETURN(const Measures measures, Learn(task_, index, state_.epoch));
-      if (!std::isfinite(measures.loss)) return Diverged(measures);
-      optimizer_->Step(factor);
-      Add(measures, static_cast<double>(index.size()));
+      Announce(images_of(state_.step + 1));
+      RETORT_RETURN_IF_ERROR(TakeStep(images_of(state_.step)));
       if (SecondsSinceSave() >= run_.checkpoint_seconds) RETORT_RETURN_IF_ERROR(Save());
     }
     RETORT_RETURN_IF_ERROR(CheckFinite(parameters_, state_.epoch));
-    RETORT_RETURN_IF_ERROR(CloseEpoch(factor));
-    const bool save = state_.epoch == epochs_ || SecondsSinceSave() >= kShortEpochSeconds;
-    return save ? Save() : absl::OkStatus();
+    RETORT_RETURN_IF_ERROR(CheckFinite(task_.model->Buffers(), state_.epoch));
+    RETORT_RETURN_IF_ERROR(CloseEpoch());
+    return Finished() || SecondsSinceSave() >= kShortEpochSeconds ? Save() : absl::OkStatus();
   }
 
   // Before the step that comes first, so that the disk works meanwhile.
   void Announce(absl::Span<const int64_t> index) {
-    if (task_.teacher == nullptr || index.empty()) return;
+    if (!task_.objective->needs().teacher() || index.empty()) return;
     const auto size = static_cast<int64_t>(index.size());
     task_.teacher->Announce(at::from_blob(const_cast<int64_t*>(index.data()), {size}, at::kLong),
                             task_.views_of(state_.epoch, index));
   }
 
-  // After a step.
-  void Add(const Measures& measures, double images) {
-    const absl::Span<double> row = state_.row();
-    row[kLoss] += measures.loss * images;
-    row[kAccuracy] += measures.accuracy * images;
-    for (size_t i = 0; i < measures.parts.size(); ++i) row[kParts + i] += measures.parts[i] * images;
-    ++state_.step;
-    const int64_t done = std::min(state_.step * batch_size_, images_);
-    if (run_.on_progress) {
-      run_.on_progress({state_.epoch, epochs_, state_.epoch * images_ + done, epochs_ * images_,
-                        row[kLoss] / static_cast<double>(done), Seconds()});
+  absl::Status TakeStep(absl::Span<const int64_t> index) {
+    const double factor =
+        nn::LearningRateFactor(config_.schedule(), {state_.epoch, config_.epochs(), state_.step, steps_});
+    if (state_.step == 0) state_.row()[kLearningRate] = factor * nn::LearningRate(config_.optimizer());
+    SeedDropout(task_.seed, state_.epoch, state_.step);
+    nn::ZeroGrad(parameters_);
+    const auto batch_size = static_cast<size_t>(config_.batch_size());
+    for (size_t first = 0; first < index.size(); first += batch_size) {
+      RETORT_RETURN_IF_ERROR(Learn(index.subspan(first, batch_size), static_cast<double>(index.size())));
     }
+    optimizer_->Step(factor);
+    if (average_.has_value()) average_->MoveTowardsModel(1 - config_.ema().decay());
+    ++state_.step;
+    if (run_.on_progress) run_.on_progress(ProgressNow());
+    return absl::OkStatus();
   }
 
-  absl::Status CloseEpoch(double factor) {
+  // Forward and backward of a batch that is part of a step of `images`.
+  absl::Status Learn(absl::Span<const int64_t> index, double images) {
+    RETORT_ASSIGN_OR_RETURN(const Step step, LookAt(task_, index, state_.epoch));
+    RETORT_ASSIGN_OR_RETURN(const Objective::Loss loss, task_.objective->Compute(step));
+    const double total = loss.total.item<double>(), share = static_cast<double>(index.size());
+    if (!std::isfinite(total)) return Diverged(step, loss);
+    (loss.total * (share / images)).backward();
+
     const absl::Span<double> row = state_.row();
-    for (double& sum : row) sum /= static_cast<double>(images_);
-    row[kLearningRate] = factor * BaseLearningRate(task_.training.optimizer());
+    row[kLoss] += total * share;
+    const at::Tensor correct = step.student.logits.argmax(1).eq(step.labels).sum();
+    row[kAccuracy] += correct.item<double>() / static_cast<double>(step.labels.size(0)) * share;
+    for (size_t i = 0; i < loss.parts.size(); ++i) row[kParts + i] += loss.parts[i].item<double>() * share;
+    return absl::OkStatus();
+  }
+
+  TrainingRun::Progress ProgressNow() {
+    const absl::Span<const double> row = state_.row();
+    const int64_t done = std::min(state_.step * step_images_, images_);
+    TrainingRun::Progress progress;
+    progress.epoch = state_.epoch;
+    progress.epochs = config_.epochs();
+    progress.images_done = state_.epoch * images_ + done;
+    progress.images_total = config_.epochs() * images_;
+    progress.loss = row[kLoss] / static_cast<double>(done);
+    for (const double sum : row.subspan(kParts)) progress.parts.push_back(sum / static_cast<double>(done));
+    progress.seconds = Seconds();
+    return progress;
+  }
+
+  // The averages, where there are such, are what is validated and kept.
+  absl::Status CloseEpoch() {
+    if (average_.has_value()) average_->Exchange();
+    const absl::Span<double> row = state_.row();
+    for (double& sum : row.subspan(kLoss)) sum /= static_cast<double>(images_);
     row[kValidationLoss] = row[kValidationAccuracy] = kNaN;
     if (!task_.validation_index.empty()) {
       RETORT_ASSIGN_OR_RETURN(const Evaluation evaluation,
                               Evaluate(*task_.model, *task_.evaluator, task_.validation_index,
-                                       static_cast<int64_t>(task_.dataset->class_names.size()), batch_size_));
+                                       static_cast<int64_t>(task_.dataset->class_names.size()), config_.batch_size(),
+                                       /*teacher=*/absl::nullopt, task_.validation_view(state_.epoch)));
       row[kValidationLoss] = evaluation.loss;
       row[kValidationAccuracy] = evaluation.accuracy;
     }
+    row[kSeconds] = Seconds();
     metrics_ << MetricsLine(state_.Metrics(state_.epoch), names_) << std::flush;
     if (!metrics_) return data::ErrnoStatus(errno, "write", absl::StrCat(run_.work_dir, "/metrics.jsonl"));
     state_.step = 0;
     ++state_.epoch;
+    if (best_.has_value() && BestEpoch(config_.selection(), History()) == state_.epoch - 1) {
+      best_->MoveTowardsModel(1);
+    }
+    if (average_.has_value()) average_->Exchange();
     return absl::OkStatus();
   }
 
@@ -338,11 +343,20 @@ class Trainer {
     return history;
   }
 
-  absl::Status Diverged(const Measures& measures) const {
+  absl::Status Diverged(const Step& step, const Objective::Loss& loss) const {
     std::vector<std::string> parts;
-    for (size_t i = 0; i < names_.size(); ++i) parts.push_back(absl::StrCat(names_[i], " = ", measures.parts[i]));
-    return absl::DataLossError(absl::StrCat("the loss became ", measures.loss, " in ", Place(), " (",
-                                            absl::StrJoin(parts, ", "), ")", kRemedy));
+    for (size_t i = 0; i < names_.size(); ++i) {
+      parts.push_back(absl::StrCat(names_[i], " = ", loss.parts[i].item<double>()));
+    }
+    std::vector<nn::NamedTensor> replay = everything_;
+    replay.emplace_back("batch.index", step.index);
+    replay.emplace_back("batch.images", step.images.detach());
+    const std::string path = absl::StrCat(run_.work_dir, "/diverged.safetensors");
+    const absl::Status saved = nn::SaveTensors(path, replay, /*metadata=*/{});
+    return absl::DataLossError(absl::StrCat(
+        "the loss became ", loss.total.item<double>(), " in ", Place(), " (", absl::StrJoin(parts, ", "), "); ",
+        saved.ok() ? "the batch and all that the step began with are in " : "they could not be written to ", path,
+        kRemedy));
   }
 
   // Of the next step, counted from 1.
@@ -357,15 +371,17 @@ class Trainer {
 
   const TrainingTask& task_;
   const TrainingRun& run_;
+  const config::Training& config_;
   const std::vector<std::string> names_;
-  const int64_t epochs_;
   const int64_t images_;
-  const int64_t batch_size_;
+  const int64_t step_images_;
   const int64_t steps_;  // of an epoch
   const std::vector<nn::NamedTensor> parameters_;
   const std::unique_ptr<nn::Optimizer> optimizer_;
   State state_;
-  const std::vector<nn::NamedTensor> everything_;
+  absl::optional<nn::ModelCopy> average_;
+  absl::optional<nn::ModelCopy> best_;
+  std::vector<nn::NamedTensor> everything_;
   Checkpoints checkpoints_;
   std::ofstream metrics_;
   Clock::time_point start_;
@@ -382,7 +398,9 @@ at::Tensor SameView(int64_t number, absl::Span<const int64_t> index) {
 absl::StatusOr<std::vector<EpochMetrics>> Train(const TrainingTask& task, const TrainingRun& run) {
   RETORT_RETURN_IF_ERROR(CheckTask(task));
   RETORT_RETURN_IF_ERROR(PrepareObjective(task));
-  return Trainer(task, run).Run();
+  RETORT_ASSIGN_OR_RETURN(std::unique_ptr<nn::Optimizer> optimizer,
+                          nn::BuildOptimizer(task.training.optimizer(), Trained(task)));
+  return Trainer(task, run, std::move(optimizer)).Run();
 }
 
 }  // namespace retort::kd

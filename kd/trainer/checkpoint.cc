@@ -1,4 +1,4 @@
-#include "retort/kd/checkpoint.h"
+#include "retort/kd/trainer/checkpoint.h"
 
 #include <algorithm>
 #include <filesystem>
