@@ -3,9 +3,11 @@
 #include <cmath>
 #include <cstdint>
 
+#include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
 
 #include "retort/data/io/file.h"
+#include "retort/data/io/status_macros.h"
 
 namespace retort::pipelines {
 namespace {
@@ -61,6 +63,28 @@ absl::Status WriteEvaluation(const std::string& path, const kd::Evaluation& eval
   json["classes"] = classes;
   json["confusion"] = confusion;
   return data::WriteFileAtomically(path, json.dump(1) + "\n");
+}
+
+absl::StatusOr<Confusion> ReadConfusion(const std::string& path) {
+  RETORT_ASSIGN_OR_RETURN(const std::string text, data::ReadFile(path));
+  const absl::Status fault = absl::DataLossError(absl::StrCat(path, " is no evaluation with classes and confusion"));
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("classes") || !json.contains("confusion")) return fault;
+  const nlohmann::json& rows = json["confusion"];
+  Confusion confusion;
+  for (const nlohmann::json& one : json["classes"]) {
+    if (!one.is_object() || !one.contains("name") || !one["name"].is_string()) return fault;
+    confusion.class_names.push_back(one["name"]);
+  }
+  if (!rows.is_array() || rows.size() != confusion.class_names.size()) return fault;
+  for (const nlohmann::json& row : rows) {
+    if (!row.is_array() || row.size() != rows.size()) return fault;
+    for (const nlohmann::json& images : row) {
+      if (!images.is_number_integer()) return fault;
+      confusion.images.push_back(images);
+    }
+  }
+  return confusion;
 }
 
 }  // namespace retort::pipelines

@@ -33,6 +33,21 @@ TEST(WriteEvaluation, CountsEveryClass) {
                 {"name": "dog", "images": 1, "accuracy": 0.0},
                 {"name": "owl", "images": 0}],
     "confusion": [[2, 1, 0], [1, 0, 0], [0, 0, 0]]})"));
+  const auto read = ReadConfusion(path);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_THAT(read->class_names, testing::ElementsAre("cat", "dog", "owl"));
+  EXPECT_EQ(read->images, evaluation.confusion);
+}
+
+TEST(ReadConfusion, RefusesWhatIsNone) {
+  const std::string path = testing::TempDir() + "/none.json";
+  for (const char* text :
+       {"", "[]", "{}", R"({"classes": [{"name": "a"}]})", R"({"classes": [{"name": "a"}], "confusion": [[1, 2]]})",
+        R"({"classes": [{"name": "a"}], "confusion": [["1"]]})", R"({"classes": [{"name": 1}], "confusion": [[1]]})",
+        R"({"classes": ["a"], "confusion": [[1]]})", R"({"classes": [{"name": "a"}], "confusion": 1})"}) {
+    ASSERT_TRUE(data::WriteFileAtomically(path, text).ok());
+    EXPECT_EQ(ReadConfusion(path).status().code(), absl::StatusCode::kDataLoss) << text;
+  }
 }
 
 kd::Evaluation WithTeacher(double cka) {

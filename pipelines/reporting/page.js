@@ -242,9 +242,78 @@
     });
   }
 
+  // Runs that say which classes they take images for.
+  const withClasses = runs.map((run, i) => ({run, i})).filter(({run}) => run.classes.length > 0);
+
+  function drawClasses() {
+    const {run, i} = withClasses[Number(document.getElementById('class-run').value)];
+    const {text, surface} = theme();
+    const names = run.classes.map(({name}) => plain(shorten(name, 16)));
+    const places = names.map((name, k) => k);
+    const share = run.confusion.map((row, k) => row.map((images) => 100 * images / (run.classes[k].images || 1)));
+    const few = names.length <= 12;
+    const ticks = {tickvals: places, ticktext: names, tickfont: {size: few ? 12 : 9}, showgrid: false, fixedrange: true};
+    const height = few ? 420 : Math.min(900, 220 + 13 * names.length);
+    const title = (words) => ({text: words, x: 0.02, xanchor: 'left', font: {size: 14}});
+    const matrix = document.getElementById('confusion');
+    const bars = document.getElementById('class-accuracy');
+    for (const element of [matrix, bars]) element.style.height = `${height}px`;
+    Plotly.react(matrix, [{
+      type: 'heatmap',
+      z: share,
+      zmin: 0,
+      zmax: 100,
+      colorscale: [[0, surface], [1, colour(i)]],
+      showscale: false,
+      xgap: few ? 1 : 0,
+      ygap: few ? 1 : 0,
+      text: share.map((row) => row.map((value) => few && value >= 0.5 ? value.toFixed(0) : '')),
+      texttemplate: '%{text}',
+      customdata: run.confusion,
+      hovertext: run.confusion.map((row, k) => row.map((images, l) => `${names[k]} taken for ${names[l]}`)),
+      hovertemplate: '%{hovertext}<br>%{customdata} images, %{z:.1f} %<extra></extra>',
+    }], layout({
+      title: title('confusion, %'),
+      margin: {l: 20, r: 16, t: 40, b: 20},
+      xaxis: {title: 'taken for', ...ticks, tickangle: -45},
+      yaxis: {title: 'class', ...ticks, autorange: 'reversed'},
+    }), config);
+    Plotly.react(bars, [{
+      type: 'bar',
+      orientation: 'h',
+      y: places,
+      x: run.classes.map(({accuracy}) => percent(accuracy)),
+      marker: {color: colour(i), opacity: 0.85},
+      text: run.classes.map(({accuracy}) => !few || accuracy === null ? '' : percent(accuracy).toFixed(1)),
+      textfont: {color: text},
+      textposition: 'outside',
+      cliponaxis: false,
+      hovertext: run.classes.map(({images}, k) => `${names[k]}, ${images} images`),
+      hovertemplate: '%{hovertext}<br>%{x:.2f} %<extra></extra>',
+    }], layout({
+      title: title('accuracy by class, %'),
+      margin: {l: 20, r: 40, t: 40, b: 44},
+      xaxis: {range: [0, 100], fixedrange: true},
+      yaxis: {...ticks, range: [names.length - 0.5, -0.5]},
+    }), config);
+  }
+
+  function addClassRuns() {
+    const choice = document.getElementById('class-run');
+    withClasses.forEach(({run}, k) => choice.append(new Option(nameOf(run), k)));
+    choice.addEventListener('change', drawClasses);
+  }
+
   function draw() {
     drawBars();
     if (hasCurves) drawCurves();
+    if (withClasses.length > 0) drawClasses();
+  }
+
+  if (withClasses.length > 0) {
+    addClassRuns();
+  } else {
+    document.getElementById('classes').remove();
   }
 
   if (hasCurves) {

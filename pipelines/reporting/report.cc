@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "absl/algorithm/container.h"
@@ -84,9 +85,10 @@ std::string Signed(double value, int digits) {
   return zero ? text.substr(1) : text;
 }
 
-std::string Seconds(double value) {
+// "1.2", and from 100 on "1,234".
+std::string Rounded(double value, int digits) {
   if (!std::isfinite(value)) return kNone;
-  return value < 100 ? Fixed(value, 1) : GroupedDigits(std::llround(std::min(value, 1e15)));
+  return value < 100 ? Fixed(value, digits) : GroupedDigits(std::llround(std::min(value, 1e15)));
 }
 
 // A table as text; what each rendering makes of it is below.
@@ -139,14 +141,31 @@ Table ResultsTable(const ReportData& data) {
   }
   const Column numbers[] = {
       {"seeds", [](const ReportRun& run) { return absl::StrCat(run.replicates.size()); }, true, true},
-      {"parameters", [](const ReportRun& run) { return GroupedDigits(run.parameters); }},
       {"accuracy, %", summary(&ReportReplicate::accuracy, 100, 2)},
       {"gain", [&data](const ReportRun& run) { return Gain(data, run); }},
       {"loss", summary(&ReportReplicate::loss, 1, 4)},
-      {"ECE, %", summary(&ReportReplicate::ece, 100, 2)},
-      {"seconds", [](const ReportRun& run) { return Seconds(Summarize(run, &ReportReplicate::seconds).mean); }, true,
-       true}};
+      {"ECE, %", summary(&ReportReplicate::ece, 100, 2)}};
   table.columns.insert(table.columns.end(), std::begin(numbers), std::end(numbers));
+  return table;
+}
+
+std::string Ratio(const ReportRun& first, const ReportRun& run) {
+  return run.parameters == 0 ? kNone
+                             : Fixed(static_cast<double>(first.parameters) / static_cast<double>(run.parameters), 2);
+}
+
+Table CostsTable(const ReportData& data) {
+  const auto mean = [](double ReportReplicate::*field) {
+    return [=](const ReportRun& run) { return Rounded(Summarize(run, field).mean, 1); };
+  };
+  Table table;
+  for (const ReportRun& run : data.runs) table.runs.push_back(&run);
+  table.columns = {{"run", [](const ReportRun& run) { return run.name; }, false},
+                   {"parameters", [](const ReportRun& run) { return GroupedDigits(run.parameters); }},
+                   {"ratio", [&data](const ReportRun& run) { return Ratio(data.runs.front(), run); }},
+                   {"MACs, M", [](const ReportRun& run) { return Rounded(run.macs / 1e6, 2); }},
+                   {"seconds", mean(&ReportReplicate::seconds)},
+                   {"images/s", mean(&ReportReplicate::images_per_second)}};
   return table;
 }
 
@@ -215,6 +234,22 @@ Json FidelityJson(const ReportRun& run) {
           {"teacher_ece", summary(&ReportFidelity::teacher_ece)}};
 }
 
+// {"classes", "confusion"}
+Json ClassesJson(const ReportRun& run) {
+  Json classes = Json::array(), confusion = Json::array();
+  const size_t count = run.class_names.size();
+  for (size_t label = 0; label < count; ++label) {
+    const auto row = run.confusion.begin() + static_cast<int64_t>(label * count);
+    const std::vector<int64_t> predictions(row, row + static_cast<int64_t>(count));
+    const int64_t images = std::accumulate(predictions.begin(), predictions.end(), int64_t{0});
+    classes.push_back({{"name", run.class_names[label]},
+                       {"images", images},
+                       {"accuracy", static_cast<double>(predictions[label]) / static_cast<double>(images)}});
+    confusion.push_back(predictions);
+  }
+  return {{"classes", std::move(classes)}, {"confusion", std::move(confusion)}};
+}
+
 Json RunJson(const ReportRun& run) {
   Json replicates = Json::array();
   for (const ReportReplicate& replicate : run.replicates) {
@@ -226,18 +261,22 @@ Json RunJson(const ReportRun& run) {
                           {"key", replicate.key},
                           {"epochs", EpochsJson(replicate.epochs)}});
   }
-  return {{"name", run.name},
-          {"kind", run.kind},
-          {"model", run.model},
-          {"objective", run.objective},
-          {"images", {{"dataset", run.images.dataset}, {"split", run.images.split}, {"count", run.images.count}}},
-          {"parameters", run.parameters},
-          {"accuracy", SummaryJson(Summarize(run, &ReportReplicate::accuracy))},
-          {"loss", SummaryJson(Summarize(run, &ReportReplicate::loss))},
-          {"ece", SummaryJson(Summarize(run, &ReportReplicate::ece))},
-          {"seconds", SummaryJson(Summarize(run, &ReportReplicate::seconds))},
-          {"fidelity", FidelityJson(run)},
-          {"replicates", std::move(replicates)}};
+  Json json = {{"name", run.name},
+               {"kind", run.kind},
+               {"model", run.model},
+               {"objective", run.objective},
+               {"images", {{"dataset", run.images.dataset}, {"split", run.images.split}, {"count", run.images.count}}},
+               {"parameters", run.parameters},
+               {"macs", run.macs},
+               {"accuracy", SummaryJson(Summarize(run, &ReportReplicate::accuracy))},
+               {"loss", SummaryJson(Summarize(run, &ReportReplicate::loss))},
+               {"ece", SummaryJson(Summarize(run, &ReportReplicate::ece))},
+               {"seconds", SummaryJson(Summarize(run, &ReportReplicate::seconds))},
+               {"images_per_second", SummaryJson(Summarize(run, &ReportReplicate::images_per_second))},
+               {"fidelity", FidelityJson(run)}};
+  json.update(ClassesJson(run));
+  json["replicates"] = std::move(replicates);
+  return json;
 }
 
 Json DataJson(const ReportData& data) {
@@ -266,6 +305,25 @@ std::string TextOf(const Table& table) {
     }
   }
   return absl::StrCat(absl::StrJoin(lines, "\n"), "\n");
+}
+
+std::string MarkdownOf(const Table& table) {
+  const auto line = [](const std::vector<std::string>& cells) {
+    return absl::StrCat("| ", absl::StrJoin(cells, " | "), " |\n");
+  };
+  const auto plain = [](const std::string& text) { return absl::StrReplaceAll(text, {{"|", "\\|"}, {"\n", " "}}); };
+  std::vector<std::string> titles, rules;
+  for (const Column& column : table.columns) {
+    titles.push_back(column.title);
+    rules.push_back(column.number ? "---:" : "---");
+  }
+  std::string text = absl::StrCat(line(titles), line(rules));
+  for (const ReportRun* run : table.runs) {
+    std::vector<std::string> cells;
+    for (const Column& column : table.columns) cells.push_back(plain(column.cell(*run)));
+    absl::StrAppend(&text, line(cells));
+  }
+  return text;
 }
 
 std::string EscapeHtml(absl::string_view text) {
@@ -333,7 +391,7 @@ std::string ReplicateRowsHtml(const ReportData& data) {
       absl::StrAppend(&html, "<tr><th scope=\"row\">", EscapeHtml(run.name), "</th><td class=\"number\">",
                       replicate.seed, "</td><td class=\"number\">", Fixed(replicate.accuracy * 100, 2),
                       "</td><td class=\"number\">", Fixed(replicate.loss, 4), "</td><td class=\"number\">",
-                      Seconds(replicate.seconds), "</td><td><code title=\"", EscapeHtml(replicate.key), "\">",
+                      Rounded(replicate.seconds, 1), "</td><td><code title=\"", EscapeHtml(replicate.key), "\">",
                       EscapeHtml(absl::string_view(replicate.key).substr(0, 16)), "</code></td></tr>\n");
     }
   }
@@ -347,8 +405,19 @@ std::string ReportTable(const ReportData& data) {
   if (data.runs.size() > Images(data).size()) {
     absl::StrAppend(&text, "\ngain: ", kGain, "\n");
   }
+  absl::StrAppend(&text, "\ncosts\n\n", TextOf(CostsTable(data)));
   const Table fidelity = FidelityTable(data);
   if (!fidelity.runs.empty()) absl::StrAppend(&text, "\nagainst the teacher\n\n", TextOf(fidelity));
+  return text;
+}
+
+std::string ReportMarkdown(const ReportData& data) {
+  std::string text = absl::StrCat("# ", data.pipeline, "\n\n", Subtitle(data),
+                                  ". Mean ± standard deviation over seeds.\n\n", MarkdownOf(ResultsTable(data)));
+  if (data.runs.size() > Images(data).size()) absl::StrAppend(&text, "\nGain: ", kGain, ".\n");
+  absl::StrAppend(&text, "\n## Costs\n\n", MarkdownOf(CostsTable(data)));
+  const Table fidelity = FidelityTable(data);
+  if (!fidelity.runs.empty()) absl::StrAppend(&text, "\n## Against the teacher\n\n", MarkdownOf(fidelity));
   return text;
 }
 
@@ -362,6 +431,7 @@ std::string ReportHtml(const ReportData& data) {
                                              {"{{gain}}", kGain},
                                              {"{{style}}", PageCss()},
                                              {"{{results}}", HtmlOf(ResultsTable(data), &data)},
+                                             {"{{costs}}", HtmlOf(CostsTable(data), nullptr)},
                                              {"{{fidelity}}", FidelityHtml(data)},
                                              {"{{replicates}}", ReplicateRowsHtml(data)},
                                              {"{{data}}", PageJson(data)},

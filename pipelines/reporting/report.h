@@ -46,6 +46,7 @@ struct ReportReplicate {
   double loss = 0;                          // mean cross-entropy
   double ece = 0;                           // expected calibration error, 0..1
   double seconds = 0;                       // wall time
+  double images_per_second = 0;             // that it was trained on; NaN for an evaluate stage
   std::string key;                          // of its artifact
   std::vector<ReportEpoch> epochs;          // empty for an evaluate stage
   absl::optional<ReportFidelity> fidelity;  // of an evaluate stage with a teacher
@@ -59,6 +60,11 @@ struct ReportRun {
   std::string objective;  // "0.75 cross_entropy + 0.25 distill"
   ReportImages images;
   int64_t parameters = 0;
+  double macs = 0;  // multiply-accumulates of a forward pass over one image; NaN where they are not known
+  // [K*K] row-major: confusion[label * K + prediction], in images of all replicates together; K names of classes.
+  // Both empty where there are too many classes to show.
+  std::vector<std::string> class_names;
+  std::vector<int64_t> confusion;
   std::vector<ReportReplicate> replicates;
 };
 
@@ -67,23 +73,28 @@ struct ReportData {
   std::vector<ReportRun> runs;
 };
 
-// For a terminal: a row a run, and below it a row a run that was held against a teacher. Numbers are mean ± standard
-// deviation over seeds (n - 1 in the denominator; left out for one seed); gain is the mean accuracy less that of the
-// first run that was measured on the same images, in percentage points; seconds are the mean of a seed. Where runs were
-// measured on different images, a column says on which. A number that is not there (NaN, no replicate, nothing to
-// compare with) is "–".
+// For a terminal: tables of results, of costs, and of runs that were held against a teacher. Numbers are mean ±
+// standard deviation over seeds (n - 1 in the denominator; left out for one seed); gain is the mean accuracy less that
+// of the first run that was measured on the same images, in percentage points; seconds are the mean of a seed. Where
+// runs were measured on different images, a column says on which. A number that is not there (NaN, no replicate,
+// nothing to compare with) is "–". Ratio: parameters of the first run over those of the run. Images/s: images that a
+// seed was trained on, once an epoch, over its seconds.
 std::string ReportTable(const ReportData& data);
+
+// The same for a page of text: a title and the tables of ReportTable in Markdown.
+std::string ReportMarkdown(const ReportData& data);
 
 // For programs:
 //   {"schema_version": 2, "pipeline",
 //    "runs": [{"name", "kind", "model", "objective", "images": {"dataset", "split", "count"}, "parameters",
-//              "accuracy", "loss", "ece", "seconds": {"mean", "std"} each,
+//              "macs", "accuracy", "loss", "ece", "seconds", "images_per_second": {"mean", "std"} each,
 //              "fidelity": {"agreement", "kl", "cka", "teacher_accuracy", "teacher_loss", "teacher_ece":
 //                           {"mean", "std"} each}; null without a teacher
+//              "classes": [{"name", "images", "accuracy"}], "confusion": [[...]] over all replicates,
 //              "replicates": [{"seed", "accuracy", "loss", "ece", "seconds", "key",
 //                              "epochs": {"epoch", "loss", "accuracy",
 //                                         "validation_loss", "validation_accuracy": lists}}]}]}
-// Accuracies are 0..1. NaN is null.
+// Accuracies are 0..1. NaN is null. Row of the confusion matrix: label, column: prediction.
 std::string ReportJson(const ReportData& data);
 
 // For a browser: one self-contained page of tables, accuracy bars with error bars, loss and accuracy curves. It follows

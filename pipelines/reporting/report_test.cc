@@ -18,6 +18,8 @@
 namespace retort::pipelines {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -32,6 +34,7 @@ ReportReplicate Replicate(uint64_t seed, double accuracy, double loss, double se
   replicate.loss = loss;
   replicate.ece = loss / 10;
   replicate.seconds = seconds;
+  replicate.images_per_second = 100 / seconds;
   replicate.key = "0123456789abcdef0123456789abcdef";
   return replicate;
 }
@@ -47,6 +50,9 @@ ReportData TwoRuns() {
                              .objective = "cross_entropy",
                              .images = kTest,
                              .parameters = 1186986,
+                             .macs = 8.5e6,
+                             .class_names = {},
+                             .confusion = {},
                              .replicates = {Replicate(7, 0.8, 0.625, 1234.5)}};
   ReportRun student = {
       .name = "student",
@@ -55,6 +61,9 @@ ReportData TwoRuns() {
       .objective = "0.75 cross_entropy + 0.25 distill",
       .images = kTest,
       .parameters = 267738,
+      .macs = 1234e6,
+      .class_names = {"cat", "dog"},
+      .confusion = {3, 1, 0, 0},
       .replicates = {Replicate(7, 0.70, 0.90, 10), Replicate(8, 0.71, 0.95, 11), Replicate(9, 0.72, 1.00, 12.9)}};
   student.replicates[0].epochs = {{1, 2.25, 0.25, 2.0, 0.5}, {2, 1.5, 0.5, kNan, kNan}};
   data.runs = {teacher, student};
@@ -65,11 +74,17 @@ TEST(ReportTable, AlignsMeansAndDeviations) {
   // Mean 71, standard deviation of 70, 71, 72 with n - 1 = 2 below the line: 1. Loss 0.90, 0.95, 1.00: 0.95 and 0.05.
   EXPECT_EQ(ReportTable(TwoRuns()), R"(tiny: cifar10, 10,000 test images
 
-run      kind      model     seeds  parameters   accuracy, %   gain             loss       ECE, %  seconds
-teacher  finetune  deep_nn       1   1,186,986         80.00      –           0.6250         6.25    1,235
-student  distill   light_nn      3     267,738  71.00 ± 1.00  -9.00  0.9500 ± 0.0500  9.50 ± 0.50     11.3
+run      kind      model     seeds   accuracy, %   gain             loss       ECE, %
+teacher  finetune  deep_nn       1         80.00      –           0.6250         6.25
+student  distill   light_nn      3  71.00 ± 1.00  -9.00  0.9500 ± 0.0500  9.50 ± 0.50
 
 gain: accuracy less that of the first run on the same images, in percentage points
+
+costs
+
+run      parameters  ratio  MACs, M  seconds  images/s
+teacher   1,186,986   1.00     8.50    1,235       0.1
+student     267,738   4.43    1,234     11.3       8.9
 )");
 }
 
@@ -92,15 +107,60 @@ TEST(ReportTable, ComparesRunsOfTheSameImagesOnly) {
   const std::string table = ReportTable(OnDifferentImages());
   EXPECT_THAT(table, HasSubstr("tiny: cifar10, 10,000 test images; cifar10, 50,000 training images; svhn, 26,032 test "
                                "images\n"));
-  EXPECT_THAT(table, HasSubstr(R"(
-run      kind      model     images            seeds  parameters   accuracy, %    gain             loss       ECE, %  seconds
-teacher  finetune  deep_nn   cifar10 test          1   1,186,986         80.00       –           0.6250         6.25    1,235
-student  distill   light_nn  cifar10 test          3     267,738  71.00 ± 1.00   -9.00  0.9500 ± 0.0500  9.50 ± 0.50     11.3
-check2   evaluate            cifar10 test          1           0         92.00  +12.00           1.0000        10.00      1.0
-check3   evaluate            cifar10 training      1           0         93.00       –           1.0000        10.00      1.0
-check4   evaluate            cifar10 training      1           0         94.00   +1.00           1.0000        10.00      1.0
-check5   evaluate            svhn test             1           0         95.00       –           1.0000        10.00      1.0
-)"));
+  for (const char* row :
+       {"teacher +finetune +deep_nn +cifar10 test .* 80.00 +– ", "student .* cifar10 test .* -9.00 ",
+        "check2 +evaluate +cifar10 test .* 92.00 +\\+12.00 ", "check3 .* cifar10 training .* 93.00 +– ",
+        "check4 .* cifar10 training .* 94.00 +\\+1.00 ", "check5 .* svhn test .* 95.00 +– "}) {
+    EXPECT_THAT(table, ContainsRegex(row));
+  }
+}
+
+// The student of TwoRuns and an evaluation of it: agreements 60 and 70, so 65 and sqrt(50).
+ReportData WithTeacher() {
+  ReportData data = TwoRuns();
+  ReportRun held;
+  held.name = "held";
+  held.kind = "evaluate";
+  held.images = kTest;
+  held.parameters = 267738;
+  held.macs = kNan;
+  held.replicates = {Replicate(7, 0.7, 0.9, 1), Replicate(8, 0.71, 0.95, 1)};
+  for (ReportReplicate& replicate : held.replicates) replicate.images_per_second = kNan;
+  held.replicates[0].fidelity = ReportFidelity{0.6, 0.25, 0.5, 0.8, 0.625, 0.0625};
+  held.replicates[1].fidelity = ReportFidelity{0.7, 0.75, kNan, 0.8, 0.625, 0.0625};
+  data.runs.push_back(held);
+  return data;
+}
+
+TEST(ReportMarkdown, HasTheTables) {
+  ReportData data = WithTeacher();
+  data.runs[1].name = "a|b";
+  EXPECT_EQ(ReportMarkdown(data), R"(# tiny
+
+cifar10, 10,000 test images. Mean ± standard deviation over seeds.
+
+| run | kind | model | seeds | accuracy, % | gain | loss | ECE, % |
+| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |
+| teacher | finetune | deep_nn | 1 | 80.00 | – | 0.6250 | 6.25 |
+| a\|b | distill | light_nn | 3 | 71.00 ± 1.00 | -9.00 | 0.9500 ± 0.0500 | 9.50 ± 0.50 |
+| held | evaluate |  | 2 | 70.50 ± 0.71 | -9.50 | 0.9250 ± 0.0354 | 9.25 ± 0.35 |
+
+Gain: accuracy less that of the first run on the same images, in percentage points.
+
+## Costs
+
+| run | parameters | ratio | MACs, M | seconds | images/s |
+| --- | ---: | ---: | ---: | ---: | ---: |
+| teacher | 1,186,986 | 1.00 | 8.50 | 1,235 | 0.1 |
+| a\|b | 267,738 | 4.43 | 1,234 | 11.3 | 8.9 |
+| held | 267,738 | 4.43 | – | 1.0 | – |
+
+## Against the teacher
+
+| run | agreement, % | KL | CKA | teacher's accuracy, % | teacher's loss | teacher's ECE, % |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: |
+| held | 65.00 ± 7.07 | 0.5000 ± 0.3536 | – | 80.00 | 0.6250 | 6.25 |
+)");
 }
 
 TEST(ReportHtml, SaysWhatEachRowWasMeasuredOn) {
@@ -112,21 +172,6 @@ TEST(ReportJson, SaysWhatEachRunWasMeasuredOn) {
   const auto json = nlohmann::json::parse(ReportJson(OnDifferentImages()));
   EXPECT_EQ(json["runs"][3]["images"],
             nlohmann::json({{"dataset", "cifar10"}, {"split", "training"}, {"count", 50000}}));
-}
-
-// The student of TwoRuns and an evaluation of it: agreements 60 and 70, so 65 and sqrt(50).
-ReportData WithTeacher() {
-  ReportData data = TwoRuns();
-  ReportRun held;
-  held.name = "held";
-  held.kind = "evaluate";
-  held.images = kTest;
-  held.parameters = 267738;
-  held.replicates = {Replicate(7, 0.7, 0.9, 1), Replicate(8, 0.71, 0.95, 1)};
-  held.replicates[0].fidelity = ReportFidelity{0.6, 0.25, 0.5, 0.8, 0.625, 0.0625};
-  held.replicates[1].fidelity = ReportFidelity{0.7, 0.75, kNan, 0.8, 0.625, 0.0625};
-  data.runs.push_back(held);
-  return data;
 }
 
 TEST(ReportTable, HoldsRunsAgainstTheirTeacher) {
@@ -162,9 +207,10 @@ TEST(ReportTable, MarksNumbersThatAreNotThere) {
   data.runs[0].replicates.clear();
   data.runs[1].replicates = {Replicate(7, 0.7, kNan, 1)};
   EXPECT_THAT(ReportTable(data),
-              HasSubstr("\n"
-                        "teacher  finetune  deep_nn       0   1,186,986            –     –     –       –        –\n"
-                        "student  distill   light_nn      1     267,738        70.00     –     –       –      1.0\n"));
+              AllOf(HasSubstr("\nteacher  finetune  deep_nn       0            –     –     –       –\n"
+                              "student  distill   light_nn      1        70.00     –     –       –\n"),
+                    HasSubstr("\nteacher   1,186,986   1.00     8.50        –         –\n"
+                              "student     267,738   4.43    1,234      1.0       100\n")));
 }
 
 TEST(ReportTable, BearsNoRuns) { EXPECT_THAT(ReportTable({"p", {}}), HasSubstr("p: \n")); }
@@ -188,6 +234,7 @@ TEST(ReportJson, HasEveryNumberInOrder) {
         "count": 10000
       },
       "parameters": 267738,
+      "macs": 1234000000.0,
       "accuracy": {
         "mean": 0.7,
         "std": null
@@ -204,7 +251,33 @@ TEST(ReportJson, HasEveryNumberInOrder) {
         "mean": 10.0,
         "std": null
       },
+      "images_per_second": {
+        "mean": 10.0,
+        "std": null
+      },
       "fidelity": null,
+      "classes": [
+        {
+          "name": "cat",
+          "images": 4,
+          "accuracy": 0.75
+        },
+        {
+          "name": "dog",
+          "images": 0,
+          "accuracy": null
+        }
+      ],
+      "confusion": [
+        [
+          3,
+          1
+        ],
+        [
+          0,
+          0
+        ]
+      ],
       "replicates": [
         {
           "seed": 7,
@@ -370,6 +443,7 @@ TEST(ReportHtml, TakesNamesAsTextOnly) {
   data.runs[0].kind = "<!-- <script>";
   data.runs[0].model = "{{script}}";
   data.runs[0].objective = "\"quoted\" 'and' a&b";
+  data.runs[1].class_names[0] = "</script>";
   data.runs[0].replicates[0].key = "\"><img src=x onerror=alert(2)>";
   const Parsed page = Parse(ReportHtml(data));
   ASSERT_THAT(page.faults, IsEmpty());

@@ -9,6 +9,7 @@
 #include "retort/data/io/status_macros.h"
 #include "retort/kd/evaluate.h"
 #include "retort/pipelines/payload/evaluation_json.h"
+#include "retort/pipelines/payload/model_costs.h"
 #include "retort/pipelines/payload/trained_model.h"
 #include "retort/pipelines/stages/inputs.h"
 
@@ -51,7 +52,9 @@ absl::StatusOr<StageOutput> RunEvaluate(const StageContext& context) {
   StageOutput output;
   output.files = {"evaluation.json"};
   for (const auto& [name, value] : EvaluationMetrics(evaluation)) output.metrics.push_back({name, value});
-  output.metrics.push_back({"parameters", static_cast<double>(nn::CountParameters(*model.trained.model))});
+  for (const auto& [name, value] : ModelCosts(model.trained.model.get(), model.trained.shape)) {
+    output.metrics.push_back({name, value});
+  }
   return output;
 }
 

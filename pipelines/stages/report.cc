@@ -17,10 +17,13 @@
 #include "retort/data/io/file.h"
 #include "retort/data/io/status_macros.h"
 #include "retort/pipelines/config/checks/shape_of_data.h"
+#include "retort/pipelines/payload/evaluation_json.h"
 #include "retort/pipelines/reporting/report.h"
 
 namespace retort::pipelines {
 namespace {
+
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
 // The name of the alternative that is chosen in `message`'s only oneof: "light_nn", "cross_entropy".
 std::string Chosen(const google::protobuf::Message& message) {
@@ -41,7 +44,6 @@ std::string Describe(const config::Objective& objective) {
 absl::StatusOr<std::vector<ReportEpoch>> ReadEpochs(const std::string& path) {
   RETORT_ASSIGN_OR_RETURN(const std::string text, data::ReadFile(path));
   std::vector<ReportEpoch> epochs;
-  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
   for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
     const nlohmann::json json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
     if (!json.is_object()) return absl::DataLossError(absl::StrCat(path, ": not a JSON object: ", line));
@@ -58,19 +60,31 @@ absl::StatusOr<std::vector<ReportEpoch>> ReadEpochs(const std::string& path) {
   return epochs;
 }
 
+// Of more classes, no page shows a confusion matrix.
+constexpr size_t kMostClasses = 200;
+
+// Adds what a replicate's evaluation says of classes.
+absl::Status AddConfusion(const StageInput& input, ReportRun* run) {
+  RETORT_ASSIGN_OR_RETURN(Confusion confusion, ReadConfusion(input.artifact.File("evaluation.json")));
+  if (confusion.class_names.size() > kMostClasses) return absl::OkStatus();
+  run->class_names = std::move(confusion.class_names);
+  run->confusion.resize(confusion.images.size());  // replicates have the same classes
+  for (size_t i = 0; i < confusion.images.size(); ++i) run->confusion[i] += confusion.images[i];
+  return absl::OkStatus();
+}
+
 absl::StatusOr<ReportReplicate> ReadReplicate(const StageInput& input) {
   ReportReplicate replicate;
   replicate.seed = input.seed;
   replicate.seconds = input.artifact.manifest.seconds();
+  replicate.images_per_second = input.artifact.Metric("trained_images").value_or(kNone) / replicate.seconds;
   replicate.key = input.artifact.manifest.key();
   RETORT_ASSIGN_OR_RETURN(replicate.accuracy, input.artifact.Metric("accuracy"));
   RETORT_ASSIGN_OR_RETURN(replicate.loss, input.artifact.Metric("loss"));
   RETORT_ASSIGN_OR_RETURN(replicate.ece, input.artifact.Metric("ece"));
   if (input.artifact.Metric("agreement").ok()) {
     // An alignment is no number where embeddings are all the same.
-    const auto number = [&input](const char* name) {
-      return input.artifact.Metric(name).value_or(std::numeric_limits<double>::quiet_NaN());
-    };
+    const auto number = [&input](const char* name) { return input.artifact.Metric(name).value_or(kNone); };
     replicate.fidelity = ReportFidelity{.agreement = number("agreement"),
                                         .kl = number("kl"),
                                         .cka = number("cka"),
@@ -126,6 +140,7 @@ absl::StatusOr<ReportRun> StartRun(const StageInput& input, const MeasuredOn& me
   run.kind = KindName(input.config->kind_case());
   RETORT_ASSIGN_OR_RETURN(const double parameters, input.artifact.Metric("parameters"));
   run.parameters = std::llround(parameters);
+  run.macs = input.artifact.Metric("macs").value_or(kNone);
   if (input.config->has_finetune()) {
     run.model = Chosen(input.config->finetune().model());
     run.objective = Describe(input.config->finetune().objective());
@@ -147,11 +162,14 @@ absl::StatusOr<StageOutput> RunReport(const StageContext& context) {
       RETORT_ASSIGN_OR_RETURN(ReportRun run, StartRun(input, measured_on));
       report.runs.push_back(std::move(run));
     }
+    RETORT_RETURN_IF_ERROR(AddConfusion(input, &report.runs.back()));
     RETORT_ASSIGN_OR_RETURN(ReportReplicate replicate, ReadReplicate(input));
     report.runs.back().replicates.push_back(std::move(replicate));
   }
-  const std::pair<const char*, std::string> files[] = {
-      {"results.json", ReportJson(report)}, {"report.html", ReportHtml(report)}, {"table.txt", ReportTable(report)}};
+  const std::pair<const char*, std::string> files[] = {{"results.json", ReportJson(report)},
+                                                       {"report.html", ReportHtml(report)},
+                                                       {"results.md", ReportMarkdown(report)},
+                                                       {"table.txt", ReportTable(report)}};
   StageOutput output;
   for (const auto& [name, contents] : files) {
     RETORT_RETURN_IF_ERROR(data::WriteFileAtomically(absl::StrCat(context.work_dir, "/", name), contents));

@@ -1,4 +1,4 @@
-// Writes results.json, report.html and table.txt from the test metrics of runs. Metric: runs.
+// Writes results.json, results.md, report.html and table.txt from the metrics of runs. Metric: runs.
 #pragma once
 
 #include "absl/status/statusor.h"

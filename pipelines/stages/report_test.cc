@@ -47,11 +47,21 @@ class ReportStageTest : public ::testing::Test {
     input.name = input.config->name();
     input.artifact.folder = retort::testing::NewFolder();
     EXPECT_EQ(data::WriteFileAtomically(input.artifact.File("metrics.jsonl"), ""), absl::OkStatus());
+    EXPECT_EQ(
+        data::WriteFileAtomically(input.artifact.File("evaluation.json"),
+                                  R"({"classes": [{"name": "a"}, {"name": "b"}], "confusion": [[3, 1], [0, 4]]})"),
+        absl::OkStatus());
+    input.artifact.manifest.set_seconds(10);
     config::Artifact::Input* const from = input.artifact.manifest.add_input();
     from->set_role("data");
     from->set_key(key + std::string(56, '0'));
-    for (const auto& [name, value] :
-         {std::pair("images", images), {"accuracy", 0.5}, {"loss", 1.0}, {"ece", 0.25}, {"parameters", 100.0}}) {
+    for (const auto& [name, value] : {std::pair("images", images),
+                                      {"accuracy", 0.5},
+                                      {"loss", 1.0},
+                                      {"ece", 0.25},
+                                      {"parameters", 100.0},
+                                      {"macs", 2e6},
+                                      {"trained_images", 500.0}}) {
       config::Artifact::Metric* const metric = input.artifact.manifest.add_metric();
       metric->set_name(name);
       metric->set_value(value);
@@ -83,6 +93,20 @@ TEST_F(ReportStageTest, EachRowSaysWhatItWasMeasuredOn) {
   }
   EXPECT_THAT(images, ElementsAre("procedural 11111111 test 20", "procedural 11111111 training 50",
                                   "procedural 11111111 test 20", "procedural 22222222 test 30"));
+}
+
+TEST_F(ReportStageTest, ReadsCostsAndClassesOfAllReplicates) {
+  Add(3, "11111111", 20);
+  Add(3, "11111111", 20);
+  const nlohmann::json run = Results()["runs"][0];
+  EXPECT_EQ(run["macs"], 2e6);
+  EXPECT_EQ(run["images_per_second"]["mean"], 50);
+  EXPECT_EQ(run["confusion"], nlohmann::json::parse("[[6, 2], [0, 8]]"));
+  EXPECT_EQ(run["classes"],
+            nlohmann::json::parse(
+                R"([{"name": "a", "images": 8, "accuracy": 0.75}, {"name": "b", "images": 8, "accuracy": 1.0}])"));
+  EXPECT_THAT(*data::ReadFile(context_.work_dir + "/results.md"),
+              HasSubstr("| net | 100 | 1.00 | 2.00 | 10.0 | 50.0 |"));
 }
 
 TEST_F(ReportStageTest, DataThatNoRunWasMeasuredOnIsNotNamed) {

@@ -19,6 +19,7 @@
 #include "retort/nn/build_model.h"
 #include "retort/nn/initial_weights.h"
 #include "retort/pipelines/payload/evaluation_json.h"
+#include "retort/pipelines/payload/model_costs.h"
 #include "retort/pipelines/payload/projector.h"
 #include "retort/pipelines/payload/trained_model.h"
 #include "retort/pipelines/progress/progress.h"
@@ -121,7 +122,9 @@ absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const Train
               << kProjectorFile << " is what the teacher's classifier is to be put on\n";
   }
   for (const auto& [name, value] : EvaluationMetrics(evaluation)) output.metrics.push_back({name, value});
-  output.metrics.push_back({"parameters", static_cast<double>(nn::CountParameters(*model))});
+  for (const auto& [name, value] : ModelCosts(model.get(), shape)) output.metrics.push_back({name, value});
+  // Each as often as there are epochs.
+  output.metrics.push_back({"trained_images", static_cast<double>(task.train_index.size()) * task.training.epochs()});
   return output;
 }
 
