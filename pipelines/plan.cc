@@ -18,6 +18,7 @@
 #include "retort/data/io/status_macros.h"
 #include "retort/data/sources/read_source.h"
 #include "retort/nn/initial_weights.h"
+#include "retort/pipelines/config/references.h"
 #include "retort/pipelines/stage.h"
 #include "retort/pipelines/stage_type.h"
 #include "retort/pipelines/store/canonical_text.h"
@@ -27,36 +28,6 @@ namespace {
 
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
-
-// The stage's own message, such as config::Distill.
-const Message& KindMessage(const config::Stage& stage) {
-  const google::protobuf::OneofDescriptor* kind = config::Stage::descriptor()->FindOneofByName("kind");
-  const google::protobuf::Reflection* reflection = stage.GetReflection();
-  return reflection->GetMessage(stage, reflection->GetOneofFieldDescriptor(stage, kind));
-}
-
-struct Reference {
-  std::string role;
-  std::string name;
-};
-
-// The stages that `message` names, in the order of its fields. References stand only at the top of a stage's message.
-std::vector<Reference> References(const Message& message) {
-  std::vector<Reference> references;
-  std::vector<const FieldDescriptor*> fields;
-  message.GetReflection()->ListFields(message, &fields);
-  for (const FieldDescriptor* field : fields) {
-    if (field->options().ExtensionSize(config::refers_to) == 0) continue;
-    if (field->is_repeated()) {
-      for (int i = 0; i < message.GetReflection()->FieldSize(message, field); ++i) {
-        references.push_back({field->name(), message.GetReflection()->GetRepeatedString(message, field, i)});
-      }
-    } else {
-      references.push_back({field->name(), message.GetReflection()->GetString(message, field)});
-    }
-  }
-  return references;
-}
 
 // The message without the names of other stages: their keys say more, and a new name alone changes nothing.
 std::string ConfigText(const Message& message) {
@@ -100,9 +71,13 @@ absl::StatusOr<std::string> KeyText(const Plan& plan, const PlannedStage& stage,
     if (!digest.empty()) absl::StrAppend(&text, "source: ", digest, "\n");
   }
   if (!stage.weights_sha256.empty()) absl::StrAppend(&text, "initial_weights: ", stage.weights_sha256, "\n");
-  // A report shows names; to everything else they are nothing.
+  // A report shows names and the config; to everything else they are nothing.
   const bool named = stage.config->has_report();
-  if (named) absl::StrAppend(&text, "pipeline: ", plan.pipeline->name(), "\n");
+  if (named) {
+    absl::StrAppend(&text, "pipeline: ", plan.pipeline->name(),
+                    "\nshown: ", data::Sha256Hex(CanonicalText(PipelineBehind(*plan.pipeline, stage.config->name()))),
+                    "\n");
+  }
   for (const PlannedStage::Input& input : stage.inputs) {
     const PlannedStage& from = plan.stages[input.stage];
     absl::StrAppend(&text, "input.", input.role, named ? absl::StrCat(".", from.name) : "", ": ",

@@ -12,6 +12,7 @@
 namespace retort::pipelines {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -154,6 +155,21 @@ TEST(MakePlan, ANewNameOfAStageChangesOnlyTheReport) {
   const auto after = Keys(PlanOf(Parse(renamed)));
   EXPECT_EQ(before.at("teacher"), after.at("deep"));
   EXPECT_EQ(before.at("student/0"), after.at("student/0"));
+}
+
+// Its page shows them.
+TEST(MakePlan, AReportKnowsTheConfigBehindIt) {
+  const config::Pipeline pipeline =
+      Parse(absl::StrCat(kPipeline, R"( stage { name: "spare" ingest { procedural { } } })"));
+  config::Pipeline other = pipeline;
+  other.mutable_stage(other.stage_size() - 1)->mutable_ingest()->mutable_procedural()->set_train_size(50);
+  other.mutable_deployment()->set_store("elsewhere");
+  EXPECT_THAT(Changed(pipeline, other), ElementsAre("spare"));
+  other.mutable_stage(2)->set_name("other_views");
+  for (config::Stage& stage : *other.mutable_stage()) {
+    if (stage.name() == "targets") stage.mutable_cache_logits()->set_views("other_views");
+  }
+  EXPECT_THAT(Changed(pipeline, other), Contains("results"));
 }
 
 TEST(MakePlan, MissingDataFilesAreNamed) {

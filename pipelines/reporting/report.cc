@@ -429,6 +429,7 @@ std::string ReportHtml(const ReportData& data) {
                                              {"{{title}}", EscapeHtml(data.pipeline)},
                                              {"{{subtitle}}", EscapeHtml(Subtitle(data))},
                                              {"{{gain}}", kGain},
+                                             {"{{config}}", EscapeHtml(data.config)},
                                              {"{{style}}", PageCss()},
                                              {"{{results}}", HtmlOf(ResultsTable(data), &data)},
                                              {"{{costs}}", HtmlOf(CostsTable(data), nullptr)},

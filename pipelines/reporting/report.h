@@ -71,6 +71,7 @@ struct ReportRun {
 struct ReportData {
   std::string pipeline;
   std::vector<ReportRun> runs;
+  std::string config = "";  // text of the pipeline as it ran; the page shows it
 };
 
 // For a terminal: tables of results, of costs, and of runs that were held against a teacher. Numbers are mean ±

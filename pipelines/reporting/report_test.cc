@@ -419,6 +419,15 @@ TEST(ReportHtml, CarriesTheDataOfTheJson) {
   EXPECT_EQ(nlohmann::json::parse(page.scripts[0]), expected);
 }
 
+TEST(ReportHtml, HasTheConfigAndTheCommand) {
+  ReportData data = TwoRuns();
+  data.config = "name: \"tiny\"\nseed: 3 # <b>\n";
+  const Parsed page = Parse(ReportHtml(data));
+  EXPECT_THAT(page.faults, IsEmpty());
+  EXPECT_THAT(page.text, HasSubstr("name: &quot;tiny&quot;\nseed: 3 # &lt;b&gt;\n"));
+  EXPECT_THAT(page.text, HasSubstr("./bazelw run //pipelines:report -- --config=$PWD/tiny.textproto"));
+}
+
 TEST(ReportHtml, LoadsNothing) {
   const Parsed page = Parse(ReportHtml(TwoRuns()));
   for (const std::string& tag : page.tags) {

@@ -17,6 +17,7 @@
 #include "retort/data/io/file.h"
 #include "retort/data/io/status_macros.h"
 #include "retort/pipelines/config/checks/shape_of_data.h"
+#include "retort/pipelines/config/references.h"
 #include "retort/pipelines/payload/evaluation_json.h"
 #include "retort/pipelines/reporting/report.h"
 
@@ -156,6 +157,7 @@ absl::StatusOr<ReportRun> StartRun(const StageInput& input, const MeasuredOn& me
 absl::StatusOr<StageOutput> RunReport(const StageContext& context) {
   ReportData report;
   report.pipeline = context.pipeline->name();
+  report.config = PipelineBehind(*context.pipeline, context.stage->name()).DebugString();
   const MeasuredOn measured_on(context);
   for (const StageInput& input : context.inputs) {
     if (report.runs.empty() || report.runs.back().name != input.name) {

@@ -14,6 +14,7 @@
 namespace retort::pipelines {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -28,7 +29,7 @@ constexpr char kPipeline[] = R"(
   stage { name: "on_training" evaluate { model: "net" data: "images" split: TRAIN } }
   stage { name: "on_test" evaluate { model: "net" data: "images" } }
   stage { name: "on_others" evaluate { model: "net" data: "others" } }
-  stage { name: "results" report { } })";
+  stage { name: "results" report { run: "net" } })";
 
 class ReportStageTest : public ::testing::Test {
  protected:
@@ -115,6 +116,8 @@ TEST_F(ReportStageTest, DataThatNoRunWasMeasuredOnIsNotNamed) {
   const std::string table = *data::ReadFile(context_.work_dir + "/table.txt");
   EXPECT_THAT(table, HasSubstr("reported: procedural, 20 test images\n"));
   EXPECT_THAT(table, Not(HasSubstr("cifar10")));
+  const std::string page = *data::ReadFile(context_.work_dir + "/report.html");
+  EXPECT_THAT(page, AllOf(HasSubstr("train_size: 50"), Not(HasSubstr("train_size: 60")), Not(HasSubstr("cifar10"))));
 }
 
 }  // namespace
