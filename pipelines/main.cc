@@ -12,13 +12,13 @@
 
 #include "retort/data/io/file.h"
 #include "retort/data/io/status_macros.h"
-#include "retort/data/sources/data_dir.h"
 #include "retort/pipelines/config/load_config.h"
 #include "retort/pipelines/dry_run.h"
 #include "retort/pipelines/plan.h"
 #include "retort/pipelines/program/command_line.h"
 #include "retort/pipelines/program/exit_code.h"
 #include "retort/pipelines/program/stop_signal.h"
+#include "retort/pipelines/program/user_paths.h"
 #include "retort/pipelines/program/without_exceptions.h"
 #include "retort/pipelines/run_plan.h"
 #include "retort/pipelines/stage.h"
@@ -42,12 +42,6 @@ void BoundThreadSpin(char** argv) {
   execv(path, argv);
 }
 
-// The first that is not empty of what a user wrote, or `fallback`.
-std::string ChooseFolder(const std::string& flag, const std::string& config, const std::string& fallback) {
-  if (!flag.empty()) return ResolveUserPath(flag);
-  return ResolveUserPath(config.empty() ? fallback : config);
-}
-
 // What goes to standard output.
 absl::StatusOr<std::string> Results(const Plan& plan, const std::vector<size_t>& goals,
                                     const std::vector<StoredArtifact>& artifacts) {
@@ -62,15 +56,6 @@ absl::StatusOr<std::string> Results(const Plan& plan, const std::vector<size_t>&
   return absl::StrCat(tables, last, "\n");
 }
 
-// Makes the config's relative paths start where the user was.
-void ResolvePaths(config::Pipeline* pipeline) {
-  const auto resolve = [](config::InitialWeights* weights) { weights->set_path(ResolveUserPath(weights->path())); };
-  for (config::Stage& stage : *pipeline->mutable_stage()) {
-    if (stage.finetune().has_initial_weights()) resolve(stage.mutable_finetune()->mutable_initial_weights());
-    if (stage.distill().has_initial_weights()) resolve(stage.mutable_distill()->mutable_initial_weights());
-  }
-}
-
 absl::Status Run(const CommandLine& line, config::Stage::KindCase kind) {
   RETORT_ASSIGN_OR_RETURN(config::Pipeline pipeline, LoadPipeline(ResolveUserPath(line.config), line.set));
   if (line.print_config) {
@@ -79,8 +64,8 @@ absl::Status Run(const CommandLine& line, config::Stage::KindCase kind) {
     return absl::OkStatus();
   }
   ResolvePaths(&pipeline);
-  const std::string store_folder = ChooseFolder(line.store, pipeline.deployment().store(), DefaultStoreRoot());
-  const std::string data_dir = ChooseFolder(line.data_dir, pipeline.deployment().data_dir(), data::DefaultDataDir());
+  const std::string store_folder = StoreFolder(line.store, pipeline);
+  const std::string data_dir = DataFolder(line.data_dir, pipeline);
   RETORT_ASSIGN_OR_RETURN(const Plan plan, MakePlan(std::move(pipeline), data_dir));
   RETORT_ASSIGN_OR_RETURN(const std::vector<size_t> goals, Goals(plan, kind));
   if (line.dry_run) return DryRun(plan, goals, data_dir, std::cout);
