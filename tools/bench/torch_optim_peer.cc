@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "torch/optim/adam.h"
+#include "torch/optim/adamw.h"
 #include "torch/optim/sgd.h"
 
 namespace retort::bench {
@@ -20,8 +20,8 @@ std::function<void()> TorchSgd(const std::vector<at::Tensor>& parameters) {
   return Step<::torch::optim::SGD>(parameters, ::torch::optim::SGDOptions(1e-3).momentum(0.9));
 }
 
-std::function<void()> TorchAdam(const std::vector<at::Tensor>& parameters) {
-  return Step<::torch::optim::Adam>(parameters, ::torch::optim::AdamOptions(1e-3));
+std::function<void()> TorchAdamW(const std::vector<at::Tensor>& parameters) {
+  return Step<::torch::optim::AdamW>(parameters, ::torch::optim::AdamWOptions(1e-3).weight_decay(1e-2));
 }
 
 }  // namespace retort::bench

@@ -8,9 +8,9 @@
 
 namespace retort::bench {
 
-// One step of torch::optim over `parameters`, which have gradients. SGD: learning rate 0.001, momentum 0.9; Adam:
-// learning rate 0.001.
+// One step of torch::optim over `parameters`, which have gradients. SGD: learning rate 0.001, momentum 0.9; AdamW:
+// learning rate 0.001, weight decay 0.01.
 std::function<void()> TorchSgd(const std::vector<at::Tensor>& parameters);
-std::function<void()> TorchAdam(const std::vector<at::Tensor>& parameters);
+std::function<void()> TorchAdamW(const std::vector<at::Tensor>& parameters);
 
 }  // namespace retort::bench

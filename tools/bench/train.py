@@ -3,7 +3,7 @@
 
     ./bazelw run //tools/bench:train -- [--rounds=5] [--only=C12,C13] [--threads=1] [--json=FILE]
 
-C12: steps of SGD with momentum and of Adam over 65 parameters of 4096 numbers; ours, LibTorch's torch::optim in C++, PyTorch's
+C12: steps of SGD with momentum and of AdamW over 65 parameters of 4096 numbers; ours, LibTorch's torch::optim in C++, PyTorch's
 torch.optim as the loop that it chooses on a CPU, as foreach and fused. C13: from the start of a process to the first batch of
 128 augmented images of 50,000 that lie in one file, which the machine has read before; ours, a DataLoader with PyTorch alone, one
 with torchvision. Peers run as those of ops.py.
@@ -45,7 +45,7 @@ def optimizer_rows(options):
     ours = Side([os.path.join(PROGRAMS, "train_benchmark"), f"--threads={options.threads}"], SPIN)
     peer = Side([bench_python(), os.path.join(HERE, "train_peer.py"), f"--threads={options.threads}"], SPIN)
     rows = []
-    for case in ("sgd", "adam"):
+    for case in ("sgd", "adamw"):
         sides = {"ours": lambda: ours.rate(case), "torch::optim": lambda: ours.rate(f"torch_{case}")}
         for form in ("loop", "foreach", "fused"):
             sides[f"torch.optim, {form}"] = lambda form=form: peer.rate(f"{case}_{form}")

@@ -15,7 +15,7 @@
 #include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
 
-#include "retort/nn/optimizer.h"
+#include "retort/nn/optim/optimizer.h"
 #include "retort/nn/runtime.h"
 #include "retort/tools/bench/torch_optim_peer.h"
 #include "retort/tools/bench/turn.h"
@@ -44,7 +44,7 @@ Optimizer Ours(const config::Optimizer& config) {
   return [config](const std::vector<at::Tensor>& tensors) {
     std::vector<nn::NamedTensor> parameters;
     for (const at::Tensor& tensor : tensors) parameters.emplace_back(absl::StrCat(parameters.size()), tensor);
-    const std::shared_ptr<nn::Optimizer> optimizer = nn::BuildOptimizer(config, parameters);
+    const std::shared_ptr<nn::Optimizer> optimizer = nn::BuildOptimizer(config, parameters).value();
     return [optimizer] { optimizer->Step(1); };
   };
 }
@@ -69,11 +69,11 @@ int Main() {
     return 64;
   }
   nn::ConfigureRuntime(absl::GetFlag(FLAGS_threads));
-  config::Optimizer sgd, adam;
+  config::Optimizer sgd, adamw;
   sgd.mutable_sgd()->set_learning_rate(1e-3);
-  adam.mutable_adam();
-  return TakeTurns({Steps("sgd", Ours(sgd)), Steps("adam", Ours(adam)), Steps("torch_sgd", TorchSgd),
-                    Steps("torch_adam", TorchAdam)});
+  adamw.mutable_adamw();
+  return TakeTurns({Steps("sgd", Ours(sgd)), Steps("adamw", Ours(adamw)), Steps("torch_sgd", TorchSgd),
+                    Steps("torch_adamw", TorchAdamW)});
 }
 
 }  // namespace

@@ -32,8 +32,8 @@ def main():
     for form, arguments in FORMS.items():
         cases[f"sgd_{form}"] = lambda arguments=arguments: steps(
             lambda parameters: torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, **arguments))
-        cases[f"adam_{form}"] = lambda arguments=arguments: steps(
-            lambda parameters: torch.optim.Adam(parameters, lr=1e-3, **arguments))
+        cases[f"adamw_{form}"] = lambda arguments=arguments: steps(
+            lambda parameters: torch.optim.AdamW(parameters, lr=1e-3, weight_decay=1e-2, **arguments))
     take_turns(cases)
 
 
