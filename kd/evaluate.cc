@@ -28,6 +28,7 @@ class Tally {
       : classes_(classes),
         whose_(whose),
         confusion_(at::zeros({classes * classes}, at::kLong)),
+        bin_images_(at::zeros({kBins}, at::kLong)),
         bin_correct_(at::zeros({kBins}, at::kDouble)),
         bin_confidence_(at::zeros({kBins}, at::kDouble)) {}
 
@@ -48,6 +49,7 @@ class Tally {
     confusion_ += at::bincount(labels * classes_ + prediction, {}, classes_ * classes_);
     const at::Tensor confidence = logits.softmax(1).amax(1);
     const at::Tensor bin = (confidence * kBins).ceil().to(at::kLong).sub(1).clamp(0, kBins - 1);
+    bin_images_ += at::bincount(bin, {}, kBins);
     bin_confidence_.index_add_(0, bin, confidence);
     bin_correct_.index_add_(0, bin, prediction.eq(labels).to(at::kDouble));
     return absl::OkStatus();
@@ -67,13 +69,23 @@ class Tally {
     return {counts, counts + confusion_.numel()};
   }
 
+  std::vector<CalibrationBin> Calibration() const {
+    std::vector<CalibrationBin> bins;
+    for (int64_t m = 0; m < kBins; ++m) {
+      bins.push_back({.images = bin_images_.const_data_ptr<int64_t>()[m],
+                      .correct = std::llround(bin_correct_.const_data_ptr<double>()[m]),
+                      .confidence = bin_confidence_.const_data_ptr<double>()[m]});
+    }
+    return bins;
+  }
+
  private:
   const int64_t classes_;
   const char* const whose_;
   int64_t images_ = 0;
   double loss_ = 0;
-  at::Tensor confusion_;                     // [K K]
-  at::Tensor bin_correct_, bin_confidence_;  // [kBins], sums
+  at::Tensor confusion_;                                  // [K K]
+  at::Tensor bin_images_, bin_correct_, bin_confidence_;  // [kBins], sums
 };
 
 // Sums over the images so far of x' y, x and y less their first batch's means, which keeps digits where the means are
@@ -161,6 +173,7 @@ absl::StatusOr<Evaluation> Evaluate(nn::Model& model, const data::Batcher& batch
   static_cast<Quality&>(result) = own.Result();
   result.images = images;
   result.confusion = own.Confusion();
+  result.calibration = own.Calibration();
   if (teacher.has_value()) {
     const double count = static_cast<double>(images);
     result.fidelity = Fidelity{teachers.Result(), agreement / count, kl / count, alignment.Result()};

@@ -34,11 +34,19 @@ struct Fidelity {
   double cka = 0;
 };
 
+// One bin of confidence, see Quality::ece.
+struct CalibrationBin {
+  int64_t images = 0;
+  int64_t correct = 0;    // of them
+  double confidence = 0;  // sum over them
+};
+
 struct Evaluation : Quality {
   int64_t images = 0;
   // [K,K] row-major: confusion[label * K + prediction], in images.
   std::vector<int64_t> confusion;
-  absl::optional<Fidelity> fidelity;  // if there is a teacher
+  std::vector<CalibrationBin> calibration;  // m = 1..15
+  absl::optional<Fidelity> fidelity;        // if there is a teacher
 };
 
 // A model and how it sees images.

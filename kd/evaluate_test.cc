@@ -207,6 +207,25 @@ double Inner(const Rows& a, const Rows& b) {
 
 class EvaluateFidelityTest : public ::testing::TestWithParam<int64_t> {};
 
+// Each image is in one bin, and what the bins say gives accuracy and calibration error again.
+void ExpectCalibration(const Evaluation& got, const Rows& logits, const std::vector<int64_t>& labels) {
+  ASSERT_EQ(got.calibration.size(), 15u);
+  const auto count = static_cast<double>(labels.size());
+  double images = 0, correct = 0, error = 0;
+  for (size_t m = 0; m < 15; ++m) {
+    const CalibrationBin& bin = got.calibration[m];
+    images += static_cast<double>(bin.images);
+    correct += static_cast<double>(bin.correct);
+    error += std::abs(static_cast<double>(bin.correct) - bin.confidence) / count;
+    EXPECT_LE(bin.correct, bin.images);
+    EXPECT_GE(bin.confidence, static_cast<double>(bin.images * static_cast<int64_t>(m)) / 15);
+    EXPECT_LE(bin.confidence, static_cast<double>(bin.images * static_cast<int64_t>(m + 1)) / 15 + 1e-12);
+  }
+  EXPECT_EQ(images, count);
+  EXPECT_NEAR(correct / count, got.accuracy, 1e-12);
+  EXPECT_NEAR(error, ScalarEce(logits, labels), 1e-12);
+}
+
 // Calibration, divergence and alignment (by N x N matrices of images, where Evaluate has those of features) in scalar
 // code.
 TEST_P(EvaluateFidelityTest, EqualsScalarCode) {
@@ -228,6 +247,7 @@ TEST_P(EvaluateFidelityTest, EqualsScalarCode) {
   const Evaluation got =
       Evaluate(model, labelled.batcher, labelled.index, kMany, GetParam(), Beholder{&other, &labelled.batcher}).value();
   EXPECT_NEAR(got.ece, ScalarEce(student, labels), 1e-12);
+  ExpectCalibration(got, student, labels);
   EXPECT_NEAR(got.fidelity->teacher.ece, ScalarEce(teacher, labels), 1e-12);
   EXPECT_GT(got.ece, 0.05);
   EXPECT_NEAR(got.fidelity->kl, kl, 1e-12);

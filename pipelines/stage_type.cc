@@ -26,7 +26,7 @@ StageType TypeOf(config::Stage::KindCase kind) {
     case config::Stage::kEvaluate:
       return {.version = 2, .seeded = false, .numeric = true, .shared = false, .run = RunEvaluate};
     case config::Stage::kReport:
-      return {.version = 5, .seeded = false, .numeric = false, .shared = false, .run = RunReport};
+      return {.version = 6, .seeded = false, .numeric = false, .shared = false, .run = RunReport};
     case config::Stage::kExport:
       return {.version = 2, .seeded = false, .numeric = false, .shared = false, .run = RunExport};
     case config::Stage::KIND_NOT_SET:

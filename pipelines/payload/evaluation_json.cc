@@ -62,29 +62,39 @@ absl::Status WriteEvaluation(const std::string& path, const kd::Evaluation& eval
   }
   json["classes"] = classes;
   json["confusion"] = confusion;
+  json["calibration"] = nlohmann::ordered_json::array();
+  for (const kd::CalibrationBin& bin : evaluation.calibration) {
+    json["calibration"].push_back({{"images", bin.images}, {"correct", bin.correct}, {"confidence", bin.confidence}});
+  }
   return data::WriteFileAtomically(path, json.dump(1) + "\n");
 }
 
-absl::StatusOr<Confusion> ReadConfusion(const std::string& path) {
+absl::StatusOr<EvaluationDetails> ReadEvaluation(const std::string& path) {
   RETORT_ASSIGN_OR_RETURN(const std::string text, data::ReadFile(path));
   const absl::Status fault = absl::DataLossError(absl::StrCat(path, " is no evaluation with classes and confusion"));
   const nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object() || !json.contains("classes") || !json.contains("confusion")) return fault;
   const nlohmann::json& rows = json["confusion"];
-  Confusion confusion;
+  EvaluationDetails details;
   for (const nlohmann::json& one : json["classes"]) {
     if (!one.is_object() || !one.contains("name") || !one["name"].is_string()) return fault;
-    confusion.class_names.push_back(one["name"]);
+    details.class_names.push_back(one["name"]);
   }
-  if (!rows.is_array() || rows.size() != confusion.class_names.size()) return fault;
+  if (!rows.is_array() || rows.size() != details.class_names.size()) return fault;
   for (const nlohmann::json& row : rows) {
     if (!row.is_array() || row.size() != rows.size()) return fault;
     for (const nlohmann::json& images : row) {
       if (!images.is_number_integer()) return fault;
-      confusion.images.push_back(images);
+      details.confusion.push_back(images);
     }
   }
-  return confusion;
+  for (const nlohmann::json& bin : json.value("calibration", nlohmann::json::array())) {
+    for (const char* number : {"images", "correct", "confidence"}) {
+      if (!bin.is_object() || !bin.contains(number) || !bin[number].is_number()) return fault;
+    }
+    details.calibration.push_back({bin["images"], bin["correct"], bin["confidence"]});
+  }
+  return details;
 }
 
 }  // namespace retort::pipelines

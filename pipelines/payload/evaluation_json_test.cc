@@ -23,6 +23,7 @@ TEST(WriteEvaluation, CountsEveryClass) {
   evaluation.confusion = {2, 1, 0,  //
                           1, 0, 0,  //
                           0, 0, 0};
+  evaluation.calibration = {{3, 1, 1.5}, {1, 1, 0.875}};
   const std::string path = testing::TempDir() + "/evaluation.json";
   ASSERT_TRUE(WriteEvaluation(path, evaluation, {"cat", "dog", "owl"}).ok());
   const auto text = data::ReadFile(path);
@@ -32,21 +33,29 @@ TEST(WriteEvaluation, CountsEveryClass) {
     "classes": [{"name": "cat", "images": 3, "accuracy": 0.6666666666666666},
                 {"name": "dog", "images": 1, "accuracy": 0.0},
                 {"name": "owl", "images": 0}],
-    "confusion": [[2, 1, 0], [1, 0, 0], [0, 0, 0]]})"));
-  const auto read = ReadConfusion(path);
+    "confusion": [[2, 1, 0], [1, 0, 0], [0, 0, 0]],
+    "calibration": [{"images": 3, "correct": 1, "confidence": 1.5},
+                    {"images": 1, "correct": 1, "confidence": 0.875}]})"));
+  const auto read = ReadEvaluation(path);
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_THAT(read->class_names, testing::ElementsAre("cat", "dog", "owl"));
-  EXPECT_EQ(read->images, evaluation.confusion);
+  EXPECT_EQ(read->confusion, evaluation.confusion);
+  ASSERT_EQ(read->calibration.size(), 2u);
+  EXPECT_EQ(read->calibration[0].images, 3);
+  EXPECT_EQ(read->calibration[0].correct, 1);
+  EXPECT_EQ(read->calibration[1].confidence, 0.875);
 }
 
-TEST(ReadConfusion, RefusesWhatIsNone) {
+TEST(ReadEvaluation, RefusesWhatIsNone) {
   const std::string path = testing::TempDir() + "/none.json";
   for (const char* text :
        {"", "[]", "{}", R"({"classes": [{"name": "a"}]})", R"({"classes": [{"name": "a"}], "confusion": [[1, 2]]})",
         R"({"classes": [{"name": "a"}], "confusion": [["1"]]})", R"({"classes": [{"name": 1}], "confusion": [[1]]})",
-        R"({"classes": ["a"], "confusion": [[1]]})", R"({"classes": [{"name": "a"}], "confusion": 1})"}) {
+        R"({"classes": ["a"], "confusion": [[1]]})",
+        R"({"classes": [], "confusion": [], "calibration": [{"images": 1}]})",
+        R"({"classes": [{"name": "a"}], "confusion": 1})"}) {
     ASSERT_TRUE(data::WriteFileAtomically(path, text).ok());
-    EXPECT_EQ(ReadConfusion(path).status().code(), absl::StatusCode::kDataLoss) << text;
+    EXPECT_EQ(ReadEvaluation(path).status().code(), absl::StatusCode::kDataLoss) << text;
   }
 }
 

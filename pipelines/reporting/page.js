@@ -304,12 +304,41 @@
     choice.addEventListener('change', drawClasses);
   }
 
+  const hasCalibration = runs.some(({calibration}) => calibration.length > 0);
+
+  // Accuracy over confidence, a line a run.
+  function drawReliability() {
+    const {muted} = theme();
+    const traces = [{x: [0, 100], y: [0, 100], mode: 'lines', line: {color: muted, width: 1, dash: 'dot'}, hoverinfo: 'skip'}];
+    runs.forEach((run, i) => {
+      const bins = run.calibration.filter(({images}) => images > 0);
+      const most = Math.max(...bins.map(({images}) => images));
+      traces.push({
+        x: bins.map(({confidence}) => percent(confidence)),
+        y: bins.map(({accuracy}) => percent(accuracy)),
+        mode: 'lines+markers',
+        line: {color: colour(i), width: 1.6},
+        marker: {color: colour(i), size: bins.map(({images}) => 4 + 10 * Math.sqrt(images / most))},
+        customdata: bins.map(({images}) => images),
+        hovertemplate: `${plain(nameOf(run))}<br>%{customdata} images, sure to %{x:.1f} %, right in %{y:.1f} %<extra></extra>`,
+      });
+    });
+    Plotly.react(document.getElementById('reliability'), traces, layout({
+      margin: {l: 52, r: 20, t: 20, b: 52},
+      xaxis: {title: 'confidence, %', range: [0, 101], fixedrange: true},
+      yaxis: {title: 'accuracy, %', range: [0, 101], fixedrange: true},
+      hovermode: 'closest',
+    }), config);
+  }
+
   function draw() {
+    if (hasCalibration) drawReliability();
     drawBars();
     if (hasCurves) drawCurves();
     if (withClasses.length > 0) drawClasses();
   }
 
+  if (!hasCalibration) document.getElementById('calibration').remove();
   if (withClasses.length > 0) {
     addClassRuns();
   } else {

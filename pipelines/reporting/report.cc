@@ -275,6 +275,13 @@ Json RunJson(const ReportRun& run) {
                {"images_per_second", SummaryJson(Summarize(run, &ReportReplicate::images_per_second))},
                {"fidelity", FidelityJson(run)}};
   json.update(ClassesJson(run));
+  json["calibration"] = Json::array();
+  for (const ReportBin& bin : run.calibration) {
+    const auto images = static_cast<double>(bin.images);
+    json["calibration"].push_back({{"images", bin.images},
+                                   {"accuracy", static_cast<double>(bin.correct) / images},
+                                   {"confidence", bin.confidence / images}});
+  }
   json["replicates"] = std::move(replicates);
   return json;
 }

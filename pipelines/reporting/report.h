@@ -39,6 +39,13 @@ struct ReportFidelity {
   double teacher_ece = 0;
 };
 
+// Images whose confidence lies in one bin, see kd/evaluate.h.
+struct ReportBin {
+  int64_t images = 0;
+  int64_t correct = 0;
+  double confidence = 0;  // sum
+};
+
 // One trained model: a replicate of a run.
 struct ReportReplicate {
   uint64_t seed = 0;
@@ -65,6 +72,7 @@ struct ReportRun {
   // Both empty where there are too many classes to show.
   std::vector<std::string> class_names;
   std::vector<int64_t> confusion;
+  std::vector<ReportBin> calibration;  // of all replicates together; empty where it is not known
   std::vector<ReportReplicate> replicates;
 };
 
@@ -91,7 +99,8 @@ std::string ReportMarkdown(const ReportData& data);
 //              "macs", "accuracy", "loss", "ece", "seconds", "images_per_second": {"mean", "std"} each,
 //              "fidelity": {"agreement", "kl", "cka", "teacher_accuracy", "teacher_loss", "teacher_ece":
 //                           {"mean", "std"} each}; null without a teacher
-//              "classes": [{"name", "images", "accuracy"}], "confusion": [[...]] over all replicates,
+//              "classes": [{"name", "images", "accuracy"}], "confusion": [[...]],
+//              "calibration": [{"images", "accuracy", "confidence"}] over all replicates,
 //              "replicates": [{"seed", "accuracy", "loss", "ece", "seconds", "key",
 //                              "epochs": {"epoch", "loss", "accuracy",
 //                                         "validation_loss", "validation_accuracy": lists}}]}]}

@@ -53,6 +53,7 @@ ReportData TwoRuns() {
                              .macs = 8.5e6,
                              .class_names = {},
                              .confusion = {},
+                             .calibration = {},
                              .replicates = {Replicate(7, 0.8, 0.625, 1234.5)}};
   ReportRun student = {
       .name = "student",
@@ -64,6 +65,7 @@ ReportData TwoRuns() {
       .macs = 1234e6,
       .class_names = {"cat", "dog"},
       .confusion = {3, 1, 0, 0},
+      .calibration = {{0, 0, 0}, {4, 3, 3.5}},
       .replicates = {Replicate(7, 0.70, 0.90, 10), Replicate(8, 0.71, 0.95, 11), Replicate(9, 0.72, 1.00, 12.9)}};
   student.replicates[0].epochs = {{1, 2.25, 0.25, 2.0, 0.5}, {2, 1.5, 0.5, kNan, kNan}};
   data.runs = {teacher, student};
@@ -277,6 +279,18 @@ TEST(ReportJson, HasEveryNumberInOrder) {
           0,
           0
         ]
+      ],
+      "calibration": [
+        {
+          "images": 0,
+          "accuracy": null,
+          "confidence": null
+        },
+        {
+          "images": 4,
+          "accuracy": 0.75,
+          "confidence": 0.875
+        }
       ],
       "replicates": [
         {

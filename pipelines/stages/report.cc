@@ -1,5 +1,6 @@
 #include "retort/pipelines/stages/report.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -64,13 +65,20 @@ absl::StatusOr<std::vector<ReportEpoch>> ReadEpochs(const std::string& path) {
 // Of more classes, no page shows a confusion matrix.
 constexpr size_t kMostClasses = 200;
 
-// Adds what a replicate's evaluation says of classes.
-absl::Status AddConfusion(const StageInput& input, ReportRun* run) {
-  RETORT_ASSIGN_OR_RETURN(Confusion confusion, ReadConfusion(input.artifact.File("evaluation.json")));
-  if (confusion.class_names.size() > kMostClasses) return absl::OkStatus();
-  run->class_names = std::move(confusion.class_names);
-  run->confusion.resize(confusion.images.size());  // replicates have the same classes
-  for (size_t i = 0; i < confusion.images.size(); ++i) run->confusion[i] += confusion.images[i];
+// Adds what a replicate's evaluation says of classes and confidence. Replicates have the same classes, and the same
+// bins.
+absl::Status AddEvaluation(const StageInput& input, ReportRun* run) {
+  RETORT_ASSIGN_OR_RETURN(EvaluationDetails details, ReadEvaluation(input.artifact.File("evaluation.json")));
+  run->calibration.resize(std::max(run->calibration.size(), details.calibration.size()));
+  for (size_t m = 0; m < details.calibration.size(); ++m) {
+    run->calibration[m].images += details.calibration[m].images;
+    run->calibration[m].correct += details.calibration[m].correct;
+    run->calibration[m].confidence += details.calibration[m].confidence;
+  }
+  if (details.class_names.size() > kMostClasses) return absl::OkStatus();
+  run->class_names = std::move(details.class_names);
+  run->confusion.resize(details.confusion.size());
+  for (size_t i = 0; i < details.confusion.size(); ++i) run->confusion[i] += details.confusion[i];
   return absl::OkStatus();
 }
 
@@ -164,7 +172,7 @@ absl::StatusOr<StageOutput> RunReport(const StageContext& context) {
       RETORT_ASSIGN_OR_RETURN(ReportRun run, StartRun(input, measured_on));
       report.runs.push_back(std::move(run));
     }
-    RETORT_RETURN_IF_ERROR(AddConfusion(input, &report.runs.back()));
+    RETORT_RETURN_IF_ERROR(AddEvaluation(input, &report.runs.back()));
     RETORT_ASSIGN_OR_RETURN(ReportReplicate replicate, ReadReplicate(input));
     report.runs.back().replicates.push_back(std::move(replicate));
   }

@@ -48,10 +48,10 @@ class ReportStageTest : public ::testing::Test {
     input.name = input.config->name();
     input.artifact.folder = retort::testing::NewFolder();
     EXPECT_EQ(data::WriteFileAtomically(input.artifact.File("metrics.jsonl"), ""), absl::OkStatus());
-    EXPECT_EQ(
-        data::WriteFileAtomically(input.artifact.File("evaluation.json"),
-                                  R"({"classes": [{"name": "a"}, {"name": "b"}], "confusion": [[3, 1], [0, 4]]})"),
-        absl::OkStatus());
+    EXPECT_EQ(data::WriteFileAtomically(input.artifact.File("evaluation.json"),
+                                        R"({"classes": [{"name": "a"}, {"name": "b"}], "confusion": [[3, 1], [0, 4]],
+                                            "calibration": [{"images": 8, "correct": 7, "confidence": 6}]})"),
+              absl::OkStatus());
     input.artifact.manifest.set_seconds(10);
     config::Artifact::Input* const from = input.artifact.manifest.add_input();
     from->set_role("data");
@@ -103,6 +103,7 @@ TEST_F(ReportStageTest, ReadsCostsAndClassesOfAllReplicates) {
   EXPECT_EQ(run["macs"], 2e6);
   EXPECT_EQ(run["images_per_second"]["mean"], 50);
   EXPECT_EQ(run["confusion"], nlohmann::json::parse("[[6, 2], [0, 8]]"));
+  EXPECT_EQ(run["calibration"], nlohmann::json::parse(R"([{"images": 16, "accuracy": 0.875, "confidence": 0.75}])"));
   EXPECT_EQ(run["classes"],
             nlohmann::json::parse(
                 R"([{"name": "a", "images": 8, "accuracy": 0.75}, {"name": "b", "images": 8, "accuracy": 1.0}])"));
