@@ -34,6 +34,7 @@ using retort::testing::Finished;
 using retort::testing::RunfilePath;
 using retort::testing::RunProgram;
 using retort::testing::Subprocess;
+using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -109,7 +110,7 @@ class ProgramsTest : public ::testing::Test {
 };
 
 TEST_F(ProgramsTest, RunsOnceAndThenFindsEverything) {
-  const Finished first = RunProgram(Command("distill", "store"));
+  const Finished first = RunProgram(Command("distill", "store", {"--set=deployment.tensorboard=" + Path("curves")}));
   ASSERT_EQ(first.exit_code, 0) << first.err;
   const std::vector<std::string> lines = absl::StrSplit(first.out, '\n', absl::SkipEmpty());
   ASSERT_FALSE(lines.empty());
@@ -120,6 +121,11 @@ TEST_F(ProgramsTest, RunsOnceAndThenFindsEverything) {
   ASSERT_EQ(results["runs"].size(), 2u);
   EXPECT_EQ(results["runs"][1]["name"], "student");
   EXPECT_EQ(results["runs"][1]["replicates"].size(), 2u);
+  for (const char* const run : {"teacher/0", "student/0", "student/1"}) {
+    const std::filesystem::directory_iterator files(absl::StrCat(Path("curves"), "/tiny/", run));
+    EXPECT_THAT(data::ReadFile(files->path().string()).value_or(""),
+                AllOf(HasSubstr("train/loss"), HasSubstr("terms/cross_entropy")));
+  }
 
   const Finished second = RunProgram(Command("distill", "store"));
   ASSERT_EQ(second.exit_code, 0) << second.err;

@@ -328,7 +328,7 @@ class Trainer {
       best_->MoveTowardsModel(1);
     }
     if (average_.has_value()) average_->Exchange();
-    return absl::OkStatus();
+    return run_.on_epoch ? run_.on_epoch(state_.Metrics(state_.epoch - 1)) : absl::OkStatus();
   }
 
   absl::Status Save() {

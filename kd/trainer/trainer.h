@@ -61,6 +61,8 @@ struct TrainingRun {
     double seconds = 0;                         // wall time of the whole training, stopped runs included
   };
   std::function<void(const Progress&)> on_progress;  // after every step
+  // After every epoch; an error ends the training.
+  std::function<absl::Status(const EpochMetrics&)> on_epoch;
   // Hears of damaged checkpoints that were passed over.
   std::function<void(const std::string&)> on_warning;
 };

@@ -256,6 +256,23 @@ TEST(TrainerTest, ReportsProgressAfterEveryStep) {
   EXPECT_THAT(done, ElementsAre(4, 8, 12, 16, 17, 21, 25, 29, 33, 34, 38, 42, 46, 50, 51));
 }
 
+TEST(TrainerTest, TellsOfEveryEpochAndEndsWhereThatFails) {
+  TinyTraining tiny;
+  TrainingRun run = RunIn(NewFolder());
+  std::vector<double> losses;
+  run.on_epoch = [&](const EpochMetrics& metrics) {
+    losses.push_back(metrics.loss);
+    return losses.size() == 2 ? absl::ResourceExhaustedError("full") : absl::OkStatus();
+  };
+  EXPECT_EQ(Train(tiny.task, run).status(), absl::ResourceExhaustedError("full"));
+  ASSERT_THAT(losses, SizeIs(2));
+  TinyTraining again;
+  const auto metrics = Train(again.task, run);
+  ASSERT_TRUE(metrics.ok()) << metrics.status();
+  EXPECT_EQ(losses.front(), metrics->front().loss);
+  EXPECT_EQ(losses.back(), metrics->back().loss);
+}
+
 // Takes note of what it is asked for.
 class NotingTeacher final : public Teacher {
  public:

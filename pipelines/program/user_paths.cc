@@ -24,6 +24,8 @@ std::string DataFolder(const std::string& flag, const config::Pipeline& pipeline
 }
 
 void ResolvePaths(config::Pipeline* pipeline) {
+  config::Deployment* const deployment = pipeline->mutable_deployment();
+  if (deployment->has_tensorboard()) deployment->set_tensorboard(ResolveUserPath(deployment->tensorboard()));
   const auto resolve = [](config::InitialWeights* weights) { weights->set_path(ResolveUserPath(weights->path())); };
   for (config::Stage& stage : *pipeline->mutable_stage()) {
     if (stage.finetune().has_initial_weights()) resolve(stage.mutable_finetune()->mutable_initial_weights());

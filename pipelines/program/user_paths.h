@@ -13,7 +13,7 @@ std::string StoreFolder(const std::string& flag, const config::Pipeline& pipelin
 // The folder of data sets: `flag` where it is not empty, else the config's, else data::DefaultDataDir().
 std::string DataFolder(const std::string& flag, const config::Pipeline& pipeline);
 
-// Makes the config's relative paths of initial weights start where the user was.
+// Makes the config's relative paths of initial weights and of TensorBoard's folder start where the user was.
 void ResolvePaths(config::Pipeline* pipeline);
 
 }  // namespace retort::pipelines

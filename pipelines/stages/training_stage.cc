@@ -1,5 +1,6 @@
 #include "retort/pipelines/stages/training_stage.h"
 
+#include <cmath>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -8,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
 
 #include "retort/data/batcher.h"
 #include "retort/data/io/status_macros.h"
@@ -22,11 +24,38 @@
 #include "retort/pipelines/payload/model_costs.h"
 #include "retort/pipelines/payload/projector.h"
 #include "retort/pipelines/payload/trained_model.h"
+#include "retort/pipelines/progress/event_file.h"
 #include "retort/pipelines/progress/progress.h"
 #include "retort/pipelines/stages/inputs.h"
 #include "retort/pipelines/stages/seed.h"
 
 namespace retort::pipelines {
+
+namespace {
+
+// Points of TensorBoard's curves, whose steps are epochs, from 1.
+absl::Status WriteCurves(const StageContext& context, const kd::EpochMetrics& metrics,
+                         const std::vector<std::string>& terms, std::unique_ptr<EventFile>* events) {
+  const config::Pipeline& pipeline = *context.pipeline;
+  if (!pipeline.deployment().has_tensorboard()) return absl::OkStatus();
+  if (*events == nullptr) {
+    RETORT_ASSIGN_OR_RETURN(
+        *events, EventFile::Create(absl::StrCat(pipeline.deployment().tensorboard(), "/", pipeline.name(), "/",
+                                                context.stage->name(), "/", context.replicate),
+                                   metrics.epoch));
+  }
+  std::vector<std::pair<std::string, double>> points = {
+      {"train/loss", metrics.loss}, {"train/accuracy", metrics.accuracy}, {"learning_rate", metrics.learning_rate}};
+  for (size_t i = 0; i < terms.size(); ++i) points.emplace_back(absl::StrCat("terms/", terms[i]), metrics.parts[i]);
+  if (!std::isnan(metrics.validation_loss)) {
+    points.emplace_back("validation/loss", metrics.validation_loss);
+    points.emplace_back("validation/accuracy", metrics.validation_accuracy);
+  }
+  return (*events)->AddScalars(metrics.epoch, absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch()),
+                               std::vector<std::pair<absl::string_view, double>>(points.begin(), points.end()));
+}
+
+}  // namespace
 
 absl::StatusOr<data::ViewPlan> FreshViews(const StageContext& context, const config::Training& train) {
   return data::ViewPlan::Create(train.augment(), DeriveSeed(context.seed, "augment"));
@@ -103,6 +132,8 @@ absl::StatusOr<StageOutput> RunTraining(const StageContext& context, const Train
     }
     progress.Update(now.images_done, text);
   };
+  std::unique_ptr<EventFile> events;
+  run.on_epoch = [&](const kd::EpochMetrics& metrics) { return WriteCurves(context, metrics, names, &events); };
   run.on_warning = [](const std::string& warning) { std::cerr << "warning: " << warning << "\n"; };
   RETORT_ASSIGN_OR_RETURN(const std::vector<kd::EpochMetrics> history, kd::Train(task, run));
   if (!history.empty()) output.seconds = history.back().seconds;
