@@ -95,8 +95,8 @@ TEST(SchemaRules, EveryRangeOfTheSchemaHolds) {
         EXPECT_EQ(ComplaintsOfNumber(field, std::numeric_limits<double>::infinity()), 1);
       }
       const double fallback = real ? field->default_value_double() : field->default_value_int32();
-      // Where a number is needed nothing falls back on a default.
-      if (!field->is_repeated() && !field->options().GetExtension(config::needed)) {
+      // What has none falls back on nothing.
+      if (field->has_default_value()) {
         EXPECT_EQ(ComplaintsOfNumber(field, fallback), 0) << "the default is out of range";
       }
     }

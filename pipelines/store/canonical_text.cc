@@ -103,7 +103,8 @@ void AppendFields(const Message& message, const std::string& prefix, std::string
       }
       continue;
     }
-    const bool optional = nested || field->containing_oneof() != nullptr;
+    // What has no default means something by being there.
+    const bool optional = nested || field->containing_oneof() != nullptr || !field->has_default_value();
     if (optional && !reflection->HasField(message, field)) continue;
     if (nested) {
       AppendMessage(reflection->GetMessage(message, field), path, text);

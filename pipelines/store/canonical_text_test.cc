@@ -56,12 +56,15 @@ stage[1].distill.train.optimizer.sgd.learning_rate: 0.1
 stage[1].distill.train.optimizer.sgd.momentum: 0.9
 stage[1].distill.train.optimizer.sgd.nesterov: false
 stage[1].distill.train.optimizer.sgd.weight_decay: 0
+stage[1].distill.train.optimizer.decay_norms_and_biases: true
 stage[1].distill.train.schedule.warmup_epochs: 0
 stage[1].distill.train.schedule.warmup_start: 0.1
 stage[1].distill.train.schedule.constant: {}
+stage[1].distill.train.schedule.per: EPOCH
 stage[1].distill.train.augment[0].flip.probability: 0.5
 stage[1].distill.train.normalize.mean[0]: 0.5
 stage[1].distill.train.normalize.mean[1]: 1
+stage[1].distill.train.accumulate: 1
 stage[1].distill.view_use: ONE_VIEW_PER_EPOCH
 stage[1].distill.teacher_view: SAME_VIEW
 stage[1].distill.mixing: MIX_THEN_TEACH
@@ -201,11 +204,15 @@ TEST(CanonicalText, EveryFieldThatDecidesAResultChangesIt) {
 
 TEST(CanonicalText, AlternativesAndPresenceDiffer) {
   std::vector<std::string> texts;
-  for (const char* text : {R"()", R"(numerics {})", R"(stage {})", R"(stage {} stage {})", R"(stage { ingest {} })",
-                           R"(stage { ingest { cifar10 {} } })", R"(stage { ingest { cifar100 {} } })",
-                           R"(stage { cache_logits { data: "" } })", R"(stage { cache_logits { views: "" } })",
-                           R"(stage { cache_logits {} })", R"(name: "\nseed: 1")", R"(name: "a" seed: 1)",
-                           R"(stage { report { run: "a" run: "b" } })", R"(stage { report { run: "ab" } })"}) {
+  for (const char* text :
+       {R"()", R"(numerics {})", R"(stage {})", R"(stage {} stage {})", R"(stage { ingest {} })",
+        R"(stage { ingest { cifar10 {} } })", R"(stage { ingest { cifar100 {} } })",
+        R"(stage { cache_logits { data: "" } })", R"(stage { cache_logits { views: "" } })",
+        R"(stage { cache_logits {} })", R"(stage { augment { step { auto_augment {} } } })",
+        R"(stage { augment { step { auto_augment { magnitude: 0 } } } })",
+        R"(stage { finetune { train { optimizer { clip_norm: 1 } } } })",
+        R"(stage { finetune { train { optimizer {} } } })", R"(name: "\nseed: 1")", R"(name: "a" seed: 1)",
+        R"(stage { report { run: "a" run: "b" } })", R"(stage { report { run: "ab" } })"}) {
     texts.push_back(CanonicalText(Parse(text)));
   }
   for (size_t i = 0; i < texts.size(); ++i) {
